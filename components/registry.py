@@ -1,0 +1,168 @@
+"""Registry: the pod of registry and front, its volume, its Service and its configuration."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+import pulumi_random as random
+
+from . import names, pod
+from .accounts import PushAccounts, credentials
+from .args import RegistryArgs
+from .render import clients, distribution, front
+from .render.clients import k0s
+from .render.endpoint import Endpoint
+from .resolve import resolve
+from .settings import Settings
+
+
+class Registry(pulumi.ComponentResource):
+    """A container registry with anonymous pull and authenticated push.
+
+    Owns its accounts, Deployment, PersistentVolumeClaim, Service and configuration. Owns neither its namespace,
+    which must exist (`opts=ResourceOptions(depends_on=[namespace])`), nor a provider. Give it one with
+    `enable_secret_mutable=True`, so that the front's Secret is updated rather than replaced.
+    """
+
+    host: pulumi.Output[str]
+    """The registry's name in every image's name: SERVICE.NAMESPACE.svc.DOMAIN."""
+    url: pulumi.Output[str]
+    """Where pods reach it."""
+    cluster_ip: pulumi.Output[str]
+    """Address of the Service, by which nodes reach it."""
+    clients: pulumi.Output[Mapping[str, Mapping[str, str]]]
+    """Every client's files: {client: {path: content}}."""
+    k0s: pulumi.Output[Mapping[str, Any]]
+    """k0s's files by its version, the same for k0sctl, and a ClusterConfig."""
+    policy: pulumi.Output[Mapping[str, Any]]
+    """Who may do what: {anonymous, accounts: {account: {repositories, permissions}}}."""
+    accounts: pulumi.Output[Mapping[str, Mapping[str, str]]]
+    """{account: {username, password, dockerConfigJson}}. Secret."""
+
+    # Deliberate ways in for what no input covers.
+    deployment: kubernetes.apps.v1.Deployment
+    service: kubernetes.core.v1.Service
+    claim: kubernetes.core.v1.PersistentVolumeClaim | None
+    """None where `storage.claim` names an existing one."""
+
+    def __init__(
+        self, name: str, args: RegistryArgs | Settings | None = None, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Raises ConfigError, with every problem and before anything is registered, for a mistake in `args`."""
+        settings = args if isinstance(args, Settings) else resolve(args)
+        super().__init__(f"{names.TYPE_PREFIX}:Registry", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+
+        accounts = PushAccounts(f"{name}-accounts", settings.accounts, opts=child)
+        front_secret = kubernetes.core.v1.Secret(
+            f"{name}-front",
+            # A fixed name and no checksum in the pod: the front reads it again when it changes.
+            metadata=_metadata(settings, f"{settings.service.name}-front"),
+            string_data={names.FRONT_CONFIG_FILE: _caddyfile(settings, accounts)},
+            opts=child,
+        )
+        http_secret = random.RandomPassword(f"{name}-http-secret", length=64, special=False, opts=child)
+        # The registry reads its configuration once. So these two are named anew when they change, and the pod follows.
+        config = kubernetes.core.v1.ConfigMap(
+            f"{name}-config",
+            metadata=_metadata(settings),
+            immutable=True,
+            data={names.REGISTRY_CONFIG_FILE: distribution.config()},
+            opts=child,
+        )
+        upload_secret = kubernetes.core.v1.Secret(
+            f"{name}-upload",
+            metadata=_metadata(settings),
+            immutable=True,
+            string_data={names.HTTP_SECRET_KEY: http_secret.result},
+            opts=child,
+        )
+        self.claim = _claim(name, settings, self) if settings.storage.claim is None else None
+        self.deployment = kubernetes.apps.v1.Deployment(
+            f"{name}-deployment",
+            metadata=_metadata(settings, settings.service.name),
+            spec=pod.deployment_spec(
+                settings,
+                front_secret=front_secret.metadata.name,
+                config_map=config.metadata.name,
+                http_secret=upload_secret.metadata.name,
+            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.claim] if self.claim else None),
+        )
+        self.service = kubernetes.core.v1.Service(
+            f"{name}-service",
+            metadata=_metadata(settings, settings.service.name, settings.service.annotations),
+            spec=_service_spec(settings),
+            opts=child,
+        )
+
+        self.host = pulumi.Output.from_input(settings.host)
+        self.cluster_ip = self.service.spec.cluster_ip
+        endpoint = self.cluster_ip.apply(lambda address: Endpoint(host=settings.host, address=address))
+        self.url = pulumi.Output.from_input(f"http://{settings.host}")
+        self.clients = endpoint.apply(clients.files)
+        self.k0s = endpoint.apply(k0s.outputs)
+        self.policy = pulumi.Output.from_input(settings.policy)
+        self.accounts = accounts.passwords.apply(lambda passwords: credentials(settings.host, passwords))
+        self.register_outputs(
+            {
+                "host": self.host,
+                "url": self.url,
+                "clusterIp": self.cluster_ip,
+                "clients": self.clients,
+                "k0s": self.k0s,
+                "policy": self.policy,
+                "accounts": self.accounts,
+            }
+        )
+
+
+def _caddyfile(settings: Settings, accounts: PushAccounts) -> pulumi.Output[str]:
+    order = [account.name for account in settings.accounts]
+    return accounts.hashes.apply(lambda hashes: front.caddyfile(settings, [hashes[name] for name in order]))
+
+
+def _metadata(
+    settings: Settings, name: str | None = None, annotations: Mapping[str, str] | None = None
+) -> kubernetes.meta.v1.ObjectMetaArgs:
+    """Without a name Pulumi makes one with a random end."""
+    return kubernetes.meta.v1.ObjectMetaArgs(
+        name=name,
+        namespace=settings.namespace,
+        labels=pod.labels(settings),
+        annotations={**settings.annotations, **(annotations or {})} or None,
+    )
+
+
+def _claim(name: str, settings: Settings, parent: Registry) -> kubernetes.core.v1.PersistentVolumeClaim:
+    storage = settings.storage
+    return kubernetes.core.v1.PersistentVolumeClaim(
+        f"{name}-data",
+        # With the right to one namespace only, Pulumi cannot read the StorageClass, and would wait for a volume that
+        # waits for its pod. The Deployment's own wait names a claim that is never bound.
+        metadata=_metadata(settings, settings.claim, {"pulumi.com/skipAwait": "true"}),
+        spec=kubernetes.core.v1.PersistentVolumeClaimSpecArgs(
+            access_modes=[str(mode) for mode in storage.access_modes],
+            storage_class_name=storage.class_,
+            resources=kubernetes.core.v1.VolumeResourceRequirementsArgs(requests={"storage": storage.size}),
+        ),
+        opts=pulumi.ResourceOptions(parent=parent, protect=storage.retain),
+    )
+
+
+def _service_spec(settings: Settings) -> kubernetes.core.v1.ServiceSpecArgs:
+    service = settings.service
+    return kubernetes.core.v1.ServiceSpecArgs(
+        type=str(service.type),
+        cluster_ip=service.cluster_ip,
+        selector=pod.selector(settings),
+        ports=[
+            kubernetes.core.v1.ServicePortArgs(
+                name="http", port=names.HTTP_PORT, target_port="http", node_port=service.node_port
+            ),
+            # Declared with TLS off as well: clients try https first, and to an undeclared port their packets are
+            # dropped, which costs them 30 s. The pod refuses at once.
+            kubernetes.core.v1.ServicePortArgs(name="https", port=names.HTTPS_PORT, target_port=names.FRONT_HTTPS_PORT),
+        ],
+    )

@@ -1,0 +1,137 @@
+"""Settings: a registry as it was asked for, with every default applied. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from . import names
+
+
+class Permission(StrEnum):
+    """What an account may do in its repositories. Whoever may push may pull as well."""
+
+    PULL = "pull"  # reads only: for imagePullSecrets where `anonymous` is `none`
+    PUSH = "push"
+    DELETE = "delete"
+
+
+class Anonymous(StrEnum):
+    """What a client without an account may do."""
+
+    PULL = "pull"
+    NONE = "none"
+
+
+class AccessMode(StrEnum):
+    """Kubernetes' PersistentVolumeClaim access modes that a registry can use."""
+
+    READ_WRITE_ONCE = "ReadWriteOnce"
+    READ_WRITE_ONCE_POD = "ReadWriteOncePod"
+    READ_WRITE_MANY = "ReadWriteMany"
+
+
+class ServiceType(StrEnum):
+    """Kubernetes' Service types that a registry can use."""
+
+    CLUSTER_IP = "ClusterIP"
+    NODE_PORT = "NodePort"
+    LOAD_BALANCER = "LoadBalancer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """Who may do what, where."""
+
+    name: str
+    repositories: tuple[str, ...] = ("*",)
+    permissions: tuple[Permission, ...] = (Permission.PUSH,)
+    rotation: int = 1
+    password: Any = field(default=None, repr=False)  # an Input[str], or None for a generated one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storage:
+    size: str = "20Gi"
+    class_: str | None = None
+    access_modes: tuple[AccessMode, ...] = (AccessMode.READ_WRITE_ONCE,)
+    claim: str | None = None
+    retain: bool = True
+
+    @property
+    def shared(self) -> bool:
+        """Whether pods on several nodes can use it at a time. An existing claim is taken to be what was said of it."""
+        return AccessMode.READ_WRITE_MANY in self.access_modes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    name: str = "registry"
+    type: ServiceType = ServiceType.CLUSTER_IP
+    cluster_ip: str | None = None
+    node_port: int | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerResources:
+    requests: Mapping[str, str]
+    limits: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    # No limit of CPU: it would only make a push slower. Memory: both stream, and hold no image in it.
+    registry: ContainerResources = ContainerResources(
+        requests={"cpu": "100m", "memory": "128Mi"}, limits={"memory": "1Gi"}
+    )
+    front: ContainerResources = ContainerResources(
+        requests={"cpu": "50m", "memory": "64Mi"}, limits={"memory": "512Mi"}
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    registry: str = names.REGISTRY_IMAGE
+    front: str = names.FRONT_IMAGE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """A registry, with every default applied and everything checked."""
+
+    accounts: tuple[Account, ...] = (Account(name="push"),)
+    anonymous: Anonymous = Anonymous.PULL
+    namespace: str = "registry"
+    cluster_domain: str = "cluster.local"
+    storage: Storage = Storage()
+    service: Service = Service()
+    replicas: int = 1
+    resources: Resources = Resources()
+    images: Images = Images()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def host(self) -> str:
+        """The registry's name in every image's name, in pods and on nodes alike."""
+        return f"{self.service.name}.{self.namespace}.svc.{self.cluster_domain}"
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        """Who may do what, without a secret: {anonymous, accounts: {account: {repositories, permissions}}}."""
+        return {
+            "anonymous": str(self.anonymous),
+            "accounts": {
+                account.name: {
+                    "repositories": list(account.repositories),
+                    "permissions": [str(permission) for permission in account.permissions],
+                }
+                for account in self.accounts
+            },
+        }
+
+    @property
+    def claim(self) -> str:
+        """Name of the PersistentVolumeClaim."""
+        return self.storage.claim or f"{self.service.name}-data"

@@ -1,0 +1,70 @@
+"""A stack's configuration -> the arguments of a Registry, and the few things that only the program needs."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pulumi.runtime import config as runtime_config
+
+from .resolve import ConfigError, Problem, problems_of
+from .settings import Settings
+
+TEXT_KEYS = ("anonymous", "namespace", "clusterDomain")
+PROGRAM_KEYS = ("context",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """`context`: of the kubeconfig, None for its current one."""
+
+    settings: Settings
+    context: str | None
+
+
+def load(project: str) -> Stack:
+    """The configuration of the stack under way. Raises ConfigError with every problem found."""
+    prefix = f"{project}:"
+    values = {key.removeprefix(prefix): text for key, text in _everything().items() if key.startswith(prefix)}
+    secret = {key for key in values if runtime_config.is_config_secret(prefix + key)}
+    return parse(values, secret)
+
+
+def parse(values: Mapping[str, str], secret: set[str] = frozenset()) -> Stack:
+    """As `load`, of texts as the engine passes them: JSON where a value has a structure.
+
+    `secret`: the encrypted keys.
+    """
+    args = {key: text if key in (*TEXT_KEYS, *PROGRAM_KEYS) else _structure(text) for key, text in values.items()}
+    settings, problems = problems_of(args, also=PROGRAM_KEYS)
+    problems += _unencrypted_passwords(args.get("accounts"), "accounts" in secret)
+    if problems:
+        raise ConfigError(problems)
+    return Stack(settings=settings, context=values.get("context") or None)
+
+
+def _everything() -> Mapping[str, Any]:
+    # The SDK reads single keys only; that a key is misspelled shows in the whole map alone.
+    return runtime_config.CONFIG.get() or runtime_config.get_config_env()
+
+
+def _structure(text: Any) -> Any:
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError):
+        return text  # whoever reads it says what should have been there
+
+
+def _unencrypted_passwords(accounts: Any, encrypted: bool) -> list[Problem]:
+    if encrypted or not isinstance(accounts, list):
+        return []
+    return [
+        Problem(
+            key=f"accounts[{index}].password",
+            given="given in clear text",
+            allowed="an encrypted text, or no key for a generated one",
+            repair=f"pulumi config set --path --secret 'registry:accounts[{index}].password'",
+        )
+        for index, account in enumerate(accounts)
+        if isinstance(account, Mapping) and account.get("password") is not None
+    ]
