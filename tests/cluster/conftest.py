@@ -1,0 +1,134 @@
+"""A real cluster, the real engine and its providers, and a stack of the tests' own."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import yaml
+
+from lab import cluster, node, programs, workspace
+
+ROOT = Path(__file__).parents[2]
+Value = TypeVar("Value")
+
+
+def until(get: Callable[[], Value], *, seconds: float, what: str) -> Value:
+    """What `get` gives as soon as it is something. Fails after `seconds`."""
+    end = time.monotonic() + seconds
+    while True:
+        value = get()
+        if value:
+            return value
+        assert time.monotonic() < end, f"{what}: not within {seconds} s"
+        time.sleep(0.25)
+
+
+class Kubectl:
+    """kubectl on the lab's cluster."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def run(self, *arguments: str, text: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [str(programs.path("kubectl")), *arguments],
+            env=self._environment, input=text, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert not check or done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}{done.stdout}"
+        return done
+
+    def get(self, *arguments: str) -> dict[str, Any]:
+        return json.loads(self.run("get", "-o", "json", *arguments).stdout)
+
+    def apply(self, manifest: dict[str, Any]) -> None:
+        self.run("apply", "-f", "-", text=json.dumps(manifest))
+
+    def execute(self, namespace: str, pod: str, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.run("exec", "-n", namespace, pod, "--", *command, check=check)
+
+
+class Stack:
+    """A stack of the committed program, in a folder of its own, so that no committed file is written to."""
+
+    def __init__(self, folder: Path, name: str, environment: Mapping[str, str]) -> None:
+        self.name, self.folder, self.environment = name, folder, dict(environment)
+        (folder / "Pulumi.yaml").write_text(workspace.project((ROOT / "Pulumi.yaml").read_text(), ROOT))
+        self._file = folder / f"Pulumi.{name}.yaml"
+        self.pulumi("stack", "init", name)
+
+    def configure(self, **values: Any) -> None:
+        """The whole configuration, in a stack file's shape below `registry:`."""
+        held = yaml.safe_load(self._file.read_text())
+        held["config"] = {f"registry:{key}": value for key, value in values.items()}
+        self._file.write_text(yaml.safe_dump(held))
+
+    def pulumi(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [str(programs.path("pulumi")), "--cwd", str(self.folder), "--non-interactive", "--color=never", *arguments],
+            env=self.environment, capture_output=True, text=True, timeout=600, check=False,
+        )  # fmt: skip
+        assert not check or done.returncode == 0, f"pulumi {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def up(self, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.pulumi("up", "--yes", "--skip-preview", "--stack", self.name, check=check)
+
+    def outputs(self) -> dict[str, Any]:
+        shown = self.pulumi("stack", "output", "--json", "--show-secrets", "--stack", self.name)
+        return json.loads(shown.stdout)
+
+    def remove(self) -> None:
+        """All of it, the protected too: only for what a test has made."""
+        self.pulumi("state", "unprotect", "--all", "--yes", "--stack", self.name, check=False)
+        self.pulumi("destroy", "--yes", "--skip-preview", "--stack", self.name)
+        self.pulumi("stack", "rm", "--yes", "--stack", self.name)
+
+
+@pytest.fixture(scope="session")
+def environment() -> Iterator[dict[str, str]]:
+    """The lab's cluster is up; it is left as it was found."""
+    was_up = cluster.is_up()
+    done = subprocess.run([sys.executable, "-m", "lab", "up"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode == 3:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stdout + done.stderr
+    yield workspace.environment()
+    if not was_up:
+        subprocess.run([sys.executable, "-m", "lab", "down"], cwd=ROOT, check=True)
+
+
+@pytest.fixture(scope="session")
+def kubectl(environment) -> Kubectl:
+    return Kubectl(environment)
+
+
+@pytest.fixture(scope="session")
+def new_stack(environment, tmp_path_factory) -> Iterator[Callable[[str], Stack]]:
+    made: list[Stack] = []
+
+    def new(name: str) -> Stack:
+        made.append(Stack(tmp_path_factory.mktemp(name), name, environment))
+        return made[-1]
+
+    yield new
+    for stack in made:
+        stack.remove()
+
+
+@pytest.fixture(scope="session")
+def on_node() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a command in the node's network, where cluster names resolve."""
+
+    def run(*command: str, etc: Path | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            node.command(list(command), etc), capture_output=True, text=True, timeout=120, check=False
+        )
+        assert not check or done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
+        return done
+
+    return run
