@@ -7,18 +7,37 @@ pulumi.export("host", registry.host)
 """
 
 from .accounts import PushAccounts
-from .args import AccountArgs, ImagesArgs, RegistryArgs, ResourcesArgs, ServiceArgs, StorageArgs
+from .args import (
+    AccountArgs,
+    CAArgs,
+    EabArgs,
+    ImagesArgs,
+    IssuerArgs,
+    RegistryArgs,
+    ResourcesArgs,
+    ServiceArgs,
+    StorageArgs,
+    TlsArgs,
+)
+from .authority import InternalCA, InternalCAArgs, Issued
 from .registry import Registry
 from .resolve import ConfigError
 
 __all__ = [
     "AccountArgs",
+    "CAArgs",
     "ConfigError",
+    "EabArgs",
     "ImagesArgs",
+    "InternalCA",
+    "InternalCAArgs",
+    "Issued",
+    "IssuerArgs",
     "PushAccounts",
     "Registry",
     "RegistryArgs",
     "ResourcesArgs",
     "ServiceArgs",
     "StorageArgs",
+    "TlsArgs",
 ]

@@ -54,6 +54,62 @@ class ServiceArgs(TypedDict, total=False):
     """Of the Service only."""
 
 
+class CAArgs(TypedDict, total=False):
+    """The internal CA, which is there in every mode. See docs/tls.md for the change from one to the next."""
+
+    generation: int
+    """Number of the present CA. Default: 1."""
+    next: str
+    """`off`, `trusted` (clients are given both) or `serving` (the leaf is the next one's). Default: off."""
+
+
+class IssuerArgs(TypedDict, total=False):
+    """cert-manager's."""
+
+    name: str
+    kind: str
+    """Issuer or ClusterIssuer. Default: Issuer."""
+
+
+class EabArgs(TypedDict, total=False):
+    """An ACME server's external account binding."""
+
+    keyId: str
+    macKey: pulumi.Input[str]
+    """In base64url, as the server's owner gives it. A secret."""
+
+
+class TlsArgs(TypedDict, total=False):
+    """Encryption. `mode` decides which of the other keys may be given."""
+
+    mode: str
+    """`off`, `internal`, `secret`, `cert-manager` or `acme`. Default: off."""
+    plaintext: str
+    """What port 80 does while TLS is on: `serve`, `redirect` or `closed`. Default: serve."""
+    ca: CAArgs
+    """The internal CA. In every mode."""
+    hosts: list[str]
+    """internal, cert-manager: further names and addresses for the certificate."""
+    secret: str
+    """secret: an existing Secret of type kubernetes.io/tls. Default: SERVICE-tls, which the pod follows without a
+    restart; another name costs one when it is given first."""
+    issuer: IssuerArgs
+    """cert-manager: who issues."""
+    host: str
+    """acme, secret, cert-manager: the name that the certificate is for, where that is not the Service's. Images bear
+    it then. An ACME server must reach it on port 80 or 443."""
+    directory: str
+    """acme: the server's directory URL. Default: Let's Encrypt."""
+    directoryCa: str
+    """acme: PEM of the CA that the server itself is trusted by, where it is not a public one."""
+    email: str
+    """acme: where the server writes to."""
+    eab: EabArgs
+    """acme: external account binding, where the server asks for one."""
+    caCertificate: str
+    """secret, cert-manager, acme: PEM of the CA to hand to clients, where it is not a public one."""
+
+
 class ContainerResourcesArgs(TypedDict, total=False):
     """Kubernetes' own shape: {"cpu": "100m", "memory": "128Mi"} each."""
 
@@ -82,6 +138,8 @@ class RegistryArgs(TypedDict, total=False):
     """Who may write. Default: one account `push`, which may push to every repository."""
     anonymous: str
     """What a client without an account may do: `pull` or `none`. Default: pull."""
+    tls: TlsArgs
+    """Encryption, now or later. Default: off."""
     namespace: str
     """An existing namespace; part of every image's name. Default: registry."""
     clusterDomain: str

@@ -12,6 +12,7 @@ HTTPS_PORT = 443
 FRONT_HTTP_PORT = 8080  # of the pod
 FRONT_HTTPS_PORT = 8443
 METRICS_PORT = 9180
+CERTIFICATE_PORT = 9181  # loopback of the pod only
 REGISTRY_PORT = 5000  # loopback of the pod only
 REGISTRY_DEBUG_PORT = 5001
 
@@ -21,6 +22,9 @@ REGISTRY_CONFIG_DIRECTORY = "/etc/distribution"
 REGISTRY_CONFIG_FILE = "config.yml"
 FRONT_DIRECTORY = "/etc/front"
 FRONT_CONFIG_FILE = "Caddyfile"
+DIRECTORY_CA_FILE = "directory-ca.pem"
+CERTIFICATES_DIRECTORY = "/etc/front-certificates"
+FRONT_DATA_DIRECTORY = "front"  # on the volume, beside the registry's own `docker`
 
 HTTP_SECRET_KEY = "http-secret"
 

@@ -13,23 +13,28 @@ from pulumi_kubernetes.core.v1 import (
     EnvVarArgs,
     EnvVarSourceArgs,
     HTTPGetActionArgs,
+    KeyToPathArgs,
     PersistentVolumeClaimVolumeSourceArgs,
     PodSecurityContextArgs,
     PodSpecArgs,
     PodTemplateSpecArgs,
     ProbeArgs,
+    ProjectedVolumeSourceArgs,
     ResourceRequirementsArgs,
     SeccompProfileArgs,
     SecretKeySelectorArgs,
+    SecretProjectionArgs,
     SecretVolumeSourceArgs,
     SecurityContextArgs,
     VolumeArgs,
     VolumeMountArgs,
+    VolumeProjectionArgs,
 )
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
 from . import names
-from .settings import ContainerResources, Settings
+from .render.front import CERTIFICATE_FOLDERS
+from .settings import ContainerResources, Settings, TlsMode
 
 GRACE_SECONDS = names.DRAIN_SECONDS + 15
 
@@ -43,6 +48,18 @@ def labels(settings: Settings) -> dict[str, str]:
     """Of every object."""
     own = {names.MANAGED_BY_LABEL: "pulumi", names.PART_OF_LABEL: names.APPLICATION}
     return {**settings.labels, **own, **selector(settings)}
+
+
+def metadata(
+    settings: Settings, name: str | None = None, annotations: Mapping[str, str] | None = None
+) -> ObjectMetaArgs:
+    """Of every object. Without a name Pulumi makes one with a random end."""
+    return ObjectMetaArgs(
+        name=name,
+        namespace=settings.namespace,
+        labels=labels(settings),
+        annotations={**settings.annotations, **(annotations or {})} or None,
+    )
 
 
 def deployment_spec(
@@ -81,7 +98,8 @@ def deployment_spec(
                     ),
                     VolumeArgs(name="config", config_map=ConfigMapVolumeSourceArgs(name=config_map)),
                     VolumeArgs(name="front", secret=SecretVolumeSourceArgs(secret_name=front_secret)),
-                    VolumeArgs(name="front-state", empty_dir=EmptyDirVolumeSourceArgs(size_limit="64Mi")),
+                    VolumeArgs(name="certificates", projected=_certificates(settings)),
+                    VolumeArgs(name="front-config", empty_dir=EmptyDirVolumeSourceArgs(size_limit="16Mi")),
                 ],
             ),
         ),
@@ -135,9 +153,40 @@ def _front(settings: Settings) -> ContainerArgs:
         volume_mounts=[
             # the directory, never a subPath of it, which would not follow the Secret
             VolumeMountArgs(name="front", mount_path=names.FRONT_DIRECTORY, read_only=True),
-            VolumeMountArgs(name="front-state", mount_path="/data", sub_path="data"),
-            VolumeMountArgs(name="front-state", mount_path="/config", sub_path="config"),
+            VolumeMountArgs(name="certificates", mount_path=names.CERTIFICATES_DIRECTORY, read_only=True),
+            # on the volume, since an ACME account and its certificates must outlive the pod
+            VolumeMountArgs(name="data", mount_path="/data", sub_path=names.FRONT_DATA_DIRECTORY),
+            VolumeMountArgs(name="front-config", mount_path="/config"),
         ],
+    )
+
+
+def certificate_secrets(settings: Settings) -> dict[TlsMode, str]:
+    """The Secret that holds the certificate, for each mode that has one in a Secret."""
+    service = settings.service.name
+    return {
+        TlsMode.INTERNAL: f"{service}-internal-tls",
+        TlsMode.CERT_MANAGER: f"{service}-issued-tls",
+        TlsMode.SECRET: settings.tls.secret or f"{service}-tls",
+    }
+
+
+def _certificates(settings: Settings) -> ProjectedVolumeSourceArgs:
+    """All of them in every mode, and none of them needed: no change of the mode changes the pod."""
+    return ProjectedVolumeSourceArgs(
+        sources=[
+            VolumeProjectionArgs(
+                secret=SecretProjectionArgs(
+                    name=secret,
+                    optional=True,
+                    items=[
+                        KeyToPathArgs(key=key, path=f"{CERTIFICATE_FOLDERS[mode]}/{key}")
+                        for key in ("tls.crt", "tls.key")
+                    ],
+                )
+            )
+            for mode, secret in certificate_secrets(settings).items()
+        ]
     )
 
 

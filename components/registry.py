@@ -10,6 +10,8 @@ import pulumi_random as random
 from . import names, pod
 from .accounts import PushAccounts, credentials
 from .args import RegistryArgs
+from .authority import InternalCA
+from .encryption import Encryption, encryption
 from .render import clients, distribution, front
 from .render.clients import k0s
 from .render.endpoint import Endpoint
@@ -26,7 +28,7 @@ class Registry(pulumi.ComponentResource):
     """
 
     host: pulumi.Output[str]
-    """The registry's name in every image's name: SERVICE.NAMESPACE.svc.DOMAIN."""
+    """The registry's name in every image's name: SERVICE.NAMESPACE.svc.DOMAIN, or `tls.host`."""
     url: pulumi.Output[str]
     """Where pods reach it."""
     cluster_ip: pulumi.Output[str]
@@ -35,6 +37,10 @@ class Registry(pulumi.ComponentResource):
     """Every client's files: {client: {path: content}}."""
     k0s: pulumi.Output[Mapping[str, Any]]
     """k0s's files by its version, the same for k0sctl, and a ClusterConfig."""
+    certificate: pulumi.Output[Mapping[str, str]]
+    """{mode}, and with TLS {notAfter, renewFrom, renewedBy}, as far as they are known (RFC 3339)."""
+    ca_certificate: pulumi.Output[str | None]
+    """PEM of the CA, or CAs, that clients are to trust; None without TLS and with a public CA."""
     policy: pulumi.Output[Mapping[str, Any]]
     """Who may do what: {anonymous, accounts: {account: {repositories, permissions}}}."""
     accounts: pulumi.Output[Mapping[str, Mapping[str, str]]]
@@ -43,6 +49,8 @@ class Registry(pulumi.ComponentResource):
     # Deliberate ways in for what no input covers.
     deployment: kubernetes.apps.v1.Deployment
     service: kubernetes.core.v1.Service
+    ca: InternalCA
+    """In every mode, so that a change of the mode never changes the CA."""
     claim: kubernetes.core.v1.PersistentVolumeClaim | None
     """None where `storage.claim` names an existing one."""
 
@@ -54,26 +62,37 @@ class Registry(pulumi.ComponentResource):
         super().__init__(f"{names.TYPE_PREFIX}:Registry", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
 
+        self.service = kubernetes.core.v1.Service(
+            f"{name}-service",
+            metadata=pod.metadata(settings, settings.service.name, settings.service.annotations),
+            spec=_service_spec(settings),
+            opts=child,
+        )
+        self.cluster_ip = self.service.spec.cluster_ip
+        self.ca = InternalCA(f"{name}-ca", settings.tls.ca, child, protect=settings.storage.retain)
+        encrypted = encryption(name, settings, self, self.ca, self.cluster_ip)
+
         accounts = PushAccounts(f"{name}-accounts", settings.accounts, opts=child)
+        certificate_path = random.RandomPassword(f"{name}-certificate-path", length=48, special=False, opts=child)
         front_secret = kubernetes.core.v1.Secret(
             f"{name}-front",
             # A fixed name and no checksum in the pod: the front reads it again when it changes.
-            metadata=_metadata(settings, f"{settings.service.name}-front"),
-            string_data={names.FRONT_CONFIG_FILE: _caddyfile(settings, accounts)},
+            metadata=pod.metadata(settings, f"{settings.service.name}-front"),
+            string_data=_front_files(settings, accounts, certificate_path.result, encrypted),
             opts=child,
         )
         http_secret = random.RandomPassword(f"{name}-http-secret", length=64, special=False, opts=child)
         # The registry reads its configuration once. So these two are named anew when they change, and the pod follows.
         config = kubernetes.core.v1.ConfigMap(
             f"{name}-config",
-            metadata=_metadata(settings),
+            metadata=pod.metadata(settings),
             immutable=True,
             data={names.REGISTRY_CONFIG_FILE: distribution.config()},
             opts=child,
         )
         upload_secret = kubernetes.core.v1.Secret(
             f"{name}-upload",
-            metadata=_metadata(settings),
+            metadata=pod.metadata(settings),
             immutable=True,
             string_data={names.HTTP_SECRET_KEY: http_secret.result},
             opts=child,
@@ -81,7 +100,7 @@ class Registry(pulumi.ComponentResource):
         self.claim = _claim(name, settings, self) if settings.storage.claim is None else None
         self.deployment = kubernetes.apps.v1.Deployment(
             f"{name}-deployment",
-            metadata=_metadata(settings, settings.service.name),
+            metadata=pod.metadata(settings, settings.service.name),
             spec=pod.deployment_spec(
                 settings,
                 front_secret=front_secret.metadata.name,
@@ -90,21 +109,18 @@ class Registry(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.claim] if self.claim else None),
         )
-        self.service = kubernetes.core.v1.Service(
-            f"{name}-service",
-            metadata=_metadata(settings, settings.service.name, settings.service.annotations),
-            spec=_service_spec(settings),
-            opts=child,
-        )
 
-        self.host = pulumi.Output.from_input(settings.host)
-        self.cluster_ip = self.service.spec.cluster_ip
-        endpoint = self.cluster_ip.apply(lambda address: Endpoint(host=settings.host, address=address))
-        self.url = pulumi.Output.from_input(f"http://{settings.host}")
+        endpoint = pulumi.Output.all(
+            address=self.cluster_ip, ca=encrypted.ca_certificate, verifies=encrypted.covers_address
+        ).apply(lambda values: _endpoint(settings, **values))
+        self.host = pulumi.Output.from_input(settings.image_host)
+        self.url = pulumi.Output.from_input(settings.url)
         self.clients = endpoint.apply(clients.files)
         self.k0s = endpoint.apply(k0s.outputs)
+        self.certificate = encrypted.certificate
+        self.ca_certificate = encrypted.ca_certificate
         self.policy = pulumi.Output.from_input(settings.policy)
-        self.accounts = accounts.passwords.apply(lambda passwords: credentials(settings.host, passwords))
+        self.accounts = accounts.passwords.apply(lambda passwords: credentials(settings.image_host, passwords))
         self.register_outputs(
             {
                 "host": self.host,
@@ -112,26 +128,42 @@ class Registry(pulumi.ComponentResource):
                 "clusterIp": self.cluster_ip,
                 "clients": self.clients,
                 "k0s": self.k0s,
+                "certificate": self.certificate,
+                "caCertificate": self.ca_certificate,
                 "policy": self.policy,
                 "accounts": self.accounts,
             }
         )
 
 
-def _caddyfile(settings: Settings, accounts: PushAccounts) -> pulumi.Output[str]:
-    order = [account.name for account in settings.accounts]
-    return accounts.hashes.apply(lambda hashes: front.caddyfile(settings, [hashes[name] for name in order]))
+def _front_files(
+    settings: Settings, accounts: PushAccounts, certificate_path: pulumi.Output[str], encrypted: Encryption
+) -> pulumi.Output[Mapping[str, str]]:
+    """What the front's Secret holds."""
+    eab = settings.tls.eab
+
+    def render(values: Mapping[str, Any]) -> dict[str, str]:
+        hashes = [values["hashes"][account.name] for account in settings.accounts]
+        caddyfile = front.caddyfile(settings, hashes, certificate_path=values["path"], eab_mac_key=values["mac_key"])
+        ca = settings.tls.directory_ca
+        return {names.FRONT_CONFIG_FILE: caddyfile, **({names.DIRECTORY_CA_FILE: ca} if ca else {})}
+
+    return pulumi.Output.all(
+        hashes=accounts.hashes,
+        path=certificate_path,
+        mac_key=eab.mac_key if eab else "",
+        checked=encrypted.covers_address,  # a certificate that cannot be used stops here
+    ).apply(render)
 
 
-def _metadata(
-    settings: Settings, name: str | None = None, annotations: Mapping[str, str] | None = None
-) -> kubernetes.meta.v1.ObjectMetaArgs:
-    """Without a name Pulumi makes one with a random end."""
-    return kubernetes.meta.v1.ObjectMetaArgs(
-        name=name,
-        namespace=settings.namespace,
-        labels=pod.labels(settings),
-        annotations={**settings.annotations, **(annotations or {})} or None,
+def _endpoint(settings: Settings, *, address: str, ca: str | None, verifies: bool) -> Endpoint:
+    return Endpoint(
+        host=settings.image_host,
+        address=address,
+        https=settings.tls.on,
+        ca=ca,
+        verifies_address=verifies,
+        http=settings.tls.plain_pulls,
     )
 
 
@@ -141,7 +173,7 @@ def _claim(name: str, settings: Settings, parent: Registry) -> kubernetes.core.v
         f"{name}-data",
         # With the right to one namespace only, Pulumi cannot read the StorageClass, and would wait for a volume that
         # waits for its pod. The Deployment's own wait names a claim that is never bound.
-        metadata=_metadata(settings, settings.claim, {"pulumi.com/skipAwait": "true"}),
+        metadata=pod.metadata(settings, settings.claim, {"pulumi.com/skipAwait": "true"}),
         spec=kubernetes.core.v1.PersistentVolumeClaimSpecArgs(
             access_modes=[str(mode) for mode in storage.access_modes],
             storage_class_name=storage.class_,

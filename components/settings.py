@@ -39,6 +39,37 @@ class ServiceType(StrEnum):
     LOAD_BALANCER = "LoadBalancer"
 
 
+class TlsMode(StrEnum):
+    """Who makes the certificate."""
+
+    OFF = "off"  # nobody: plain HTTP
+    INTERNAL = "internal"  # a CA of the program's own
+    SECRET = "secret"  # whoever writes an existing Secret
+    CERT_MANAGER = "cert-manager"
+    ACME = "acme"  # the front itself, from an ACME server such as Let's Encrypt
+
+
+class Plaintext(StrEnum):
+    """What port 80 does while TLS is on."""
+
+    SERVE = "serve"
+    REDIRECT = "redirect"
+    CLOSED = "closed"
+
+
+class NextCA(StrEnum):
+    """How far the change to the next internal CA has come."""
+
+    OFF = "off"
+    TRUSTED = "trusted"  # clients are given both CAs; the leaf is still the present one's
+    SERVING = "serving"  # clients are given both CAs; the leaf is the next one's
+
+
+class IssuerKind(StrEnum):
+    ISSUER = "Issuer"
+    CLUSTER_ISSUER = "ClusterIssuer"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Account:
     """Who may do what, where."""
@@ -74,6 +105,65 @@ class Service:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CA:
+    """Which of the internal CAs are there: number `generation`, and the one after it while `next` is not off."""
+
+    generation: int = 1
+    next: NextCA = NextCA.OFF
+
+    @property
+    def trusted(self) -> tuple[int, ...]:
+        """The generations that clients are given."""
+        return (self.generation,) if self.next is NextCA.OFF else (self.generation, self.generation + 1)
+
+    @property
+    def serving(self) -> int:
+        """The generation that signs the leaf."""
+        return self.generation + 1 if self.next is NextCA.SERVING else self.generation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Issuer:
+    """cert-manager's."""
+
+    name: str = ""
+    kind: IssuerKind = IssuerKind.ISSUER
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eab:
+    """An ACME server's external account binding (RFC 8555, section 7.3.4)."""
+
+    key_id: str = ""
+    mac_key: Any = field(default=None, repr=False)  # an Input[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tls:
+    mode: TlsMode = TlsMode.OFF
+    plaintext: Plaintext = Plaintext.SERVE
+    ca: CA = CA()  # of every mode: the CA stays when the mode changes, so that clients need not be told twice
+    hosts: tuple[str, ...] = ()
+    secret: str | None = None
+    issuer: Issuer = Issuer()
+    host: str | None = None
+    directory: str = "https://acme-v02.api.letsencrypt.org/directory"
+    directory_ca: str | None = None
+    email: str | None = None
+    eab: Eab | None = None
+    ca_certificate: str | None = None
+
+    @property
+    def on(self) -> bool:
+        return self.mode is not TlsMode.OFF
+
+    @property
+    def plain_pulls(self) -> bool:
+        """Whether port 80 answers as a registry."""
+        return not self.on or self.plaintext is Plaintext.SERVE
+
+
+@dataclass(frozen=True, kw_only=True)
 class ContainerResources:
     requests: Mapping[str, str]
     limits: Mapping[str, str]
@@ -102,6 +192,7 @@ class Settings:
 
     accounts: tuple[Account, ...] = (Account(name="push"),)
     anonymous: Anonymous = Anonymous.PULL
+    tls: Tls = Tls()
     namespace: str = "registry"
     cluster_domain: str = "cluster.local"
     storage: Storage = Storage()
@@ -114,8 +205,24 @@ class Settings:
 
     @property
     def host(self) -> str:
-        """The registry's name in every image's name, in pods and on nodes alike."""
+        """The Service's whole name."""
         return f"{self.service.name}.{self.namespace}.svc.{self.cluster_domain}"
+
+    @property
+    def image_host(self) -> str:
+        """The registry's name in every image's name: the Service's, unless the certificate is for another."""
+        return self.tls.host or self.host
+
+    @property
+    def url(self) -> str:
+        """Where pods reach it."""
+        return f"{'https' if self.tls.on else 'http'}://{self.image_host}"
+
+    @property
+    def service_names(self) -> tuple[str, ...]:
+        """Every name by which the Service is known in the cluster, and localhost for a forwarded port."""
+        short = f"{self.service.name}.{self.namespace}"
+        return (self.service.name, short, f"{short}.svc", self.host, "localhost")
 
     @property
     def policy(self) -> dict[str, Any]:

@@ -38,6 +38,7 @@ def parse(values: Mapping[str, str], secret: set[str] = frozenset()) -> Stack:
     args = {key: text if key in (*TEXT_KEYS, *PROGRAM_KEYS) else _structure(text) for key, text in values.items()}
     settings, problems = problems_of(args, also=PROGRAM_KEYS)
     problems += _unencrypted_passwords(args.get("accounts"), "accounts" in secret)
+    problems += _unencrypted_key(args.get("tls"), "tls" in secret)
     if problems:
         raise ConfigError(problems)
     return Stack(settings=settings, context=values.get("context") or None)
@@ -53,6 +54,20 @@ def _structure(text: Any) -> Any:
         return json.loads(text)
     except (TypeError, ValueError):
         return text  # whoever reads it says what should have been there
+
+
+def _unencrypted_key(tls: Any, encrypted: bool) -> list[Problem]:
+    eab = tls.get("eab") if isinstance(tls, Mapping) else None
+    if encrypted or not isinstance(eab, Mapping) or not eab.get("macKey"):
+        return []
+    return [
+        Problem(
+            key="tls.eab.macKey",
+            given="given in clear text",
+            allowed="an encrypted text",
+            repair="pulumi config set --path --secret 'registry:tls.eab.macKey'",
+        )
+    ]
 
 
 def _unencrypted_passwords(accounts: Any, encrypted: bool) -> list[Problem]:

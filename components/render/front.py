@@ -9,7 +9,7 @@ from pathlib import Path
 import jinja2
 
 from .. import names
-from ..settings import Account, Anonymous, Permission, Settings
+from ..settings import Account, Anonymous, Permission, Settings, TlsMode
 
 # The grammar of the OCI distribution spec v1.1, section "Pulling manifests" (<name>, <reference>), and of
 # digests, section "Digests" of the image spec. In RE2's syntax, which Caddy uses: matching takes linear time.
@@ -32,6 +32,10 @@ PUSH = (
 )
 DELETE = rf"^/v2/({NAME})/(?:manifests/(?:{TAG}|{DIGEST})|blobs/{DIGEST}) DELETE$"
 
+# Where the pod has the certificate of each mode that has one in a Secret. All are mounted in every mode, so that no
+# change of the mode changes the pod.
+CERTIFICATE_FOLDERS = {TlsMode.INTERNAL: "internal", TlsMode.CERT_MANAGER: "issued", TlsMode.SECRET: "given"}
+
 TOKEN_SECONDS = 300
 BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
@@ -53,15 +57,30 @@ class Listen:
     http: int = names.FRONT_HTTP_PORT
     https: int = names.FRONT_HTTPS_PORT
     metrics: int = names.METRICS_PORT
+    certificate: int = names.CERTIFICATE_PORT
+    redirect: int = names.HTTPS_PORT
     registry: int = names.REGISTRY_PORT
     registry_debug: int = names.REGISTRY_DEBUG_PORT
 
 
-def caddyfile(settings: Settings, hashes: Sequence[str], listen: Listen = Listen(), log_output: str = "stdout") -> str:
-    """The front's Caddyfile (Caddy v2.8 and newer).
+def caddyfile(
+    settings: Settings,
+    hashes: Sequence[str],
+    listen: Listen = Listen(),
+    *,
+    certificate_path: str = "",
+    eab_mac_key: str = "",
+    directory: str = names.FRONT_DIRECTORY,
+    certificates: str = names.CERTIFICATES_DIRECTORY,
+    log_output: str = "stdout",
+) -> str:
+    """The front's Caddyfile (Caddy v2.8 and newer). It is a secret, as are the arguments that say so.
 
-    `hashes` are the accounts' bcrypt hashes in the order of `settings.accounts`; with them the text is a secret.
-    `log_output` is Caddy's name of a log's destination ("stdout", "discard", "stderr").
+    `hashes`: the accounts' bcrypt hashes in the order of `settings.accounts`. Secret.
+    `certificate_path`: a long random text, needed where the certificate is in a Secret. Secret.
+    `eab_mac_key`: of `settings.tls.eab`. Secret.
+    `directory`, `certificates`: where the pod has this file and the certificates.
+    `log_output`: Caddy's name of a log's destination ("stdout", "discard", "stderr").
     Raises ValueError when a value could end the token that it is put into.
     """
     return _ENVIRONMENT.get_template("Caddyfile.j2").render(
@@ -70,6 +89,12 @@ def caddyfile(settings: Settings, hashes: Sequence[str], listen: Listen = Listen
             for account, hashed in zip(settings.accounts, hashes, strict=True)
         ],
         account_prefixes="|".join(credential_prefix(account.name) for account in settings.accounts),
+        certificate_folder=f"{certificates}/{CERTIFICATE_FOLDERS.get(settings.tls.mode, '')}",
+        certificate_path=_token(certificate_path) if settings.tls.mode in CERTIFICATE_FOLDERS else "",
+        directory_ca_file=f"{directory}/{names.DIRECTORY_CA_FILE}",
+        eab=settings.tls.eab and {"key_id": _token(settings.tls.eab.key_id), "mac_key": _token(eab_mac_key)},
+        redirect_port="" if listen.redirect == names.HTTPS_PORT else f":{listen.redirect}",
+        tls=settings.tls,
         anonymous_pull=settings.anonymous is Anonymous.PULL,
         grants=grants(settings.accounts),
         listen=listen,
@@ -130,6 +155,6 @@ def _pattern(repository: str) -> str:
 
 def _token(value: str) -> str:
     """The value. Raises ValueError where it is not one plain Caddyfile token, which settings never let in."""
-    if not re.fullmatch(r"[A-Za-z0-9$./_:-]+", value):
+    if not re.fullmatch(r"[A-Za-z0-9$./_:@+~=-]+", value):
         raise ValueError("a value in the front's configuration has a character that could end its token")
     return value

@@ -1,5 +1,6 @@
 """An engine that deploys nothing and records everything, options included."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from google.protobuf import json_format
 from pulumi.runtime import mocks
 
 from tests.conftest import bcrypt_like
+from tests.issuing import new_certificate, new_key
 
 SECRET_SIGNATURE = "4dabf18193072939515e22adb298388d"  # Pulumi's mark of a value of a special kind
 SECRET_KIND = "1b47061264138c4ac30d75fd1eb44270"
@@ -37,15 +39,37 @@ class Resource:
 class Engine(mocks.Mocks):
     """Answers as Kubernetes and the other providers do, as far as the components look."""
 
-    def __init__(self, generated: str = "first") -> None:
-        """`generated` stands in every generated value, so that another engine has others."""
+    def __init__(self, generated: str = "first", existing: dict[str, Any] | None = None) -> None:
+        """`generated` stands in every generated value, so that another engine has others.
+
+        `existing`: the state of objects that are read, by their id.
+        """
+        self.existing = existing or {}
         self.resources: list[Resource] = []
         self.generated = generated
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict]:
+        if args.resource_id in self.existing:
+            return args.resource_id, self.existing[args.resource_id]
         state = dict(args.inputs)
+        inputs = {key: value["value"] if is_secret(value) else value for key, value in state.items()}
+        if args.typ == "tls:index/privateKey:PrivateKey":
+            state["privateKeyPem"] = pulumi.Output.secret(new_key())
+        if args.typ == "tls:index/selfSignedCert:SelfSignedCert":
+            state["certPem"] = new_certificate(inputs["privateKeyPem"], args.name, days=(-1, 3650))
+        if args.typ == "tls:index/certRequest:CertRequest":
+            state["certRequestPem"] = json.dumps(inputs)  # enough for the one that signs, below
+        if args.typ == "tls:index/locallySignedCert:LocallySignedCert":
+            request = json.loads(inputs["certRequestPem"])
+            state["certPem"] = new_certificate(
+                request["privateKeyPem"],
+                args.name,
+                [*request["dnsNames"], *request["ipAddresses"]],
+                issuer=(inputs["caPrivateKeyPem"], inputs["caCertPem"]),
+                days=(0, args.inputs["validityPeriodHours"] / 24),
+            )
         if args.typ == "random:index/randomPassword:RandomPassword":
-            state["result"] = pulumi.Output.secret(f"{self.generated} of {args.name}")
+            state["result"] = pulumi.Output.secret(f"{self.generated}-of-{args.name}")
             state["bcryptHash"] = pulumi.Output.secret(bcrypt_like(f"{self.generated} {args.name}"))
         if args.typ == "random:index/randomBytes:RandomBytes":
             state["base64"] = pulumi.Output.secret("c2FsdHNhbHRzYWx0c2FsdA==")
@@ -87,9 +111,11 @@ class _Monitor(mocks.MockMonitor):
         return super().RegisterResource(request)
 
 
-def build(program: Callable[[], Any], *, preview: bool = False, generated: str = "first") -> tuple[Engine, Any]:
+def build(
+    program: Callable[[], Any], *, preview: bool = False, generated: str = "first", existing: dict | None = None
+) -> tuple[Engine, Any]:
     """Runs a program to its end on a new engine. What it returned, and every registration, is settled then."""
-    engine = Engine(generated)
+    engine = Engine(generated, existing)
     pulumi.runtime.set_mocks(engine, project="registry", stack="test", preview=preview, monitor=_Monitor(engine))
     kept: list[Any] = []
 

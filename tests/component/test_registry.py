@@ -36,13 +36,17 @@ def test_an_empty_argument_makes_a_whole_registry():
     assert sorted(resource.kind for resource in engine.resources) == [
         "ConfigMap",
         "Deployment",
+        "InternalCA",
         "PersistentVolumeClaim",
+        "PrivateKey",
         "PushAccounts",
+        "RandomPassword",
         "RandomPassword",
         "RandomPassword",
         "Registry",
         "Secret",
         "Secret",
+        "SelfSignedCert",
         "Service",
     ]
 
@@ -55,6 +59,10 @@ def test_type_tokens_and_child_names_never_change(built):
         ("random:index/randomPassword:RandomPassword", "registry-accounts-ci-password", "registry-accounts"),
         ("random:index/randomPassword:RandomPassword", "registry-accounts-team-password", "registry-accounts"),
         ("random:index/randomPassword:RandomPassword", "registry-http-secret", "registry"),
+        ("random:index/randomPassword:RandomPassword", "registry-certificate-path", "registry"),
+        ("registry:index:InternalCA", "registry-ca", "registry"),
+        ("tls:index/privateKey:PrivateKey", "registry-ca-1-key", "registry-ca"),
+        ("tls:index/selfSignedCert:SelfSignedCert", "registry-ca-1-certificate", "registry-ca"),
         ("kubernetes:core/v1:Secret", "registry-front", "registry"),
         ("kubernetes:core/v1:Secret", "registry-upload", "registry"),
         ("kubernetes:core/v1:ConfigMap", "registry-config", "registry"),
@@ -121,7 +129,7 @@ def test_two_registries_in_one_program_do_not_collide():
 def test_preview_and_update_register_the_same():
     previewed, _ = build(registry(ARGS), preview=True)
     updated, _ = build(registry(ARGS))
-    assert [(r.type, r.name) for r in previewed.resources] == [(r.type, r.name) for r in updated.resources], (
+    assert {(r.type, r.name) for r in previewed.resources} == {(r.type, r.name) for r in updated.resources}, (
         "a resource made inside an apply is missing in a preview"
     )
 
@@ -136,10 +144,11 @@ def test_a_provider_of_the_caller_reaches_every_child():
     assert len(engine.of("kubernetes")) == 1, "the component makes no provider of its own"
 
 
-def test_the_volume_is_protected_unless_the_stack_says_otherwise():
-    for args, protected in ((None, True), ({"storage": {"retain": False}}, False)):
+def test_the_volume_and_the_ca_are_protected_unless_the_stack_says_otherwise():
+    kept = ["registry-ca-1-certificate", "registry-ca-1-key", "registry-data"]
+    for args, protected in ((None, kept), ({"storage": {"retain": False}}, [])):
         engine, _ = build(registry(args))
-        assert [r.name for r in engine.resources if r.protect] == (["registry-data"] if protected else [])
+        assert sorted(r.name for r in engine.resources if r.protect) == protected
 
 
 def test_an_existing_claim_is_used_and_none_is_made():
@@ -219,15 +228,17 @@ def test_the_service_takes_type_address_and_port():
 
 def test_passwords_and_hashes_are_in_secrets_and_nowhere_else(built):
     engine, _ = built
-    known = [f"first of {resource.name}" for resource in engine.of("RandomPassword")]
+    known = [f"first-of-{resource.name}" for resource in engine.of("RandomPassword")]
     front = engine.one("Secret", "registry-front")
     assert is_secret(front.inputs["stringData"])
     for resource in engine.resources:
-        if resource.kind == "Secret":
-            for key in ("stringData", "data"):
-                resource.inputs.pop(key, None)
-        text = json.dumps(resource.inputs)
-        assert not secrets_in(resource.inputs), f"{resource.name} holds a secret value"
+        if not resource.type.startswith("kubernetes:"):
+            continue
+        seen = {key: value for key, value in resource.inputs.items() if key not in ("stringData", "data")}
+        seen |= {key: resource.inputs[key] for key in ("data",) if resource.kind == "ConfigMap"}
+        text = json.dumps(seen)
+        assert not secrets_in(seen), f"{resource.name} holds a secret value"
+        assert "PRIVATE KEY" not in text, resource.name
         assert not [value for value in known if value in text], resource.name
         assert "$2b$" not in text, resource.name
 
@@ -263,7 +274,7 @@ def test_only_the_accounts_output_is_secret(built):
         return kept[0]
 
     assert secret(made.accounts)
-    for name in ("host", "url", "cluster_ip", "clients", "k0s", "policy"):
+    for name in ("host", "url", "cluster_ip", "clients", "k0s", "policy", "certificate", "ca_certificate"):
         assert not secret(getattr(made, name)), f"{name} must be readable without --show-secrets"
 
 
@@ -271,7 +282,7 @@ def test_the_accounts_output_has_what_a_pusher_needs(built):
     _, made = built
     accounts = value_of(made.accounts)
     assert set(accounts) == {"ci", "team"}
-    assert accounts["ci"]["password"] == "first of registry-accounts-ci-password"
+    assert accounts["ci"]["password"] == "first-of-registry-accounts-ci-password"
     auths = json.loads(accounts["ci"]["dockerConfigJson"])["auths"]
     assert list(auths) == ["registry.registry.svc.cluster.local"]
 

@@ -16,7 +16,8 @@ from tests.conftest import bcrypt_like
 
 def rendered(args: dict) -> str:
     settings = resolve(args)
-    return front.caddyfile(settings, [bcrypt_like(account.name) for account in settings.accounts])
+    hashes = [bcrypt_like(account.name) for account in settings.accounts]
+    return front.caddyfile(settings, hashes, certificate_path="unguessable")
 
 
 def granted(accounts: list[Account], grant: str) -> bool:
@@ -102,6 +103,79 @@ def test_an_account_that_pulls_has_no_grant():
     reader = Account(name="ci", permissions=(Permission.PULL,))
     for grant in ("push ci app", "delete ci app", "pull ci app", ""):
         assert not granted([reader], grant) or grant == ""
+
+
+ACME = {
+    "mode": "acme",
+    "host": "r.example.com",
+    "directory": "https://ca.example.com/acme/directory",
+    "email": "you@example.com",
+}
+
+
+def test_without_tls_nothing_listens_for_it():
+    assert "https://:8443" not in rendered({})
+    assert "get_certificate" not in rendered({})
+
+
+@pytest.mark.parametrize(
+    ("tls", "folder"),
+    [
+        ({"mode": "internal"}, "internal"),
+        ({"mode": "secret"}, "given"),
+        ({"mode": "cert-manager", "issuer": {"name": "x"}}, "issued"),
+    ],
+    ids=str,
+)
+def test_a_certificate_in_a_secret_is_read_where_the_pod_has_it(tls, folder):
+    text = rendered({"tls": tls})
+    assert f"{{file./etc/front-certificates/{folder}/tls.crt}}" in text
+    assert "http://127.0.0.1:9181/" in text
+    assert "issuer acme" not in text
+
+
+def test_the_page_with_the_key_is_on_loopback_and_under_a_name_that_nobody_can_guess():
+    settings = resolve({"tls": {"mode": "internal"}})
+    text = front.caddyfile(settings, [bcrypt_like("x")], certificate_path="unguessable")
+    page = text[text.index("http://:9181 {") :]
+    assert "bind 127.0.0.1" in page[:40]
+    assert "vars {http.request.uri.path} /unguessable" in page
+    with pytest.raises(ValueError, match="could end its token"):
+        front.caddyfile(settings, [bcrypt_like("x")])
+
+
+def test_acme_is_the_fronts_own():
+    text = rendered({"tls": ACME})
+    assert "https://r.example.com:8443 {" in text
+    assert "dir https://ca.example.com/acme/directory" in text
+    assert "email you@example.com" in text
+    assert "http_port 8080" in text, "where the challenge is answered"
+    assert "eab" not in text
+    bound = resolve({"tls": {**ACME, "eab": {"keyId": "kid-1", "macKey": "a" * 32}}})
+    assert f"eab kid-1 {'a' * 32}" in front.caddyfile(bound, [bcrypt_like("x")], eab_mac_key="a" * 32)
+
+
+@pytest.mark.parametrize(
+    ("plaintext", "expected"),
+    [
+        ("serve", None),
+        ("redirect", "redir @plain https://{http.request.host}{http.request.uri} 308"),
+        ("closed", "error @plain 426"),
+    ],
+)
+def test_port_80_serves_redirects_or_is_closed_but_always_answers_the_probes(plaintext, expected):
+    text = rendered({"tls": {"mode": "internal", "plaintext": plaintext}})
+    assert ("@plain protocol http" in text) is (expected is not None)
+    if expected:
+        assert expected in text
+        assert text.index("respond @live") < text.index("reverse_proxy") < text.index("@plain"), "kubelet asks on 8080"
+
+
+def test_tls_1_2_is_the_floor_and_http_2_is_spoken():
+    for tls in ({"mode": "internal"}, ACME):
+        text = rendered({"tls": tls})
+        assert "protocols tls1.2 tls1.3" in text
+        assert "protocols h1 h2\n" in text
 
 
 NAMES = ["a", "a/b", "a.b", "a_b", "a__b", "a-b", "a--b", "a1/b2/c3"]

@@ -1,5 +1,6 @@
 """Every other rendered file, parsed back."""
 
+import json
 import tomllib
 
 import pytest
@@ -51,6 +52,49 @@ def test_an_http_host_of_containerd_never_skips_verification_and_names_its_port(
 
 def test_an_ipv6_address_stands_in_brackets():
     assert Endpoint(host="h", address="fd00::50").node_url == "http://[fd00::50]:80"
+
+
+TLS = Endpoint(host=ENDPOINT.host, address=ENDPOINT.address, https=True, ca="PEM\n", verifies_address=True)
+
+
+def test_with_tls_podman_is_given_the_ca_and_told_that_nothing_is_insecure():
+    files = clients.files(TLS)["podman"]
+    conf = tomllib.loads(files["/etc/containers/registries.conf.d/50-registry.registry.svc.cluster.local.conf"])
+    assert conf["registry"][0]["insecure"] is False, "the same file as before, or the old one would stay"
+    assert files["/etc/containers/certs.d/registry.registry.svc.cluster.local/ca.crt"] == "PEM\n"
+
+
+def test_with_tls_containerd_verifies_the_services_address():
+    files = clients.files(TLS)["containerd"]
+    url = "https://10.96.0.50:443"
+    assert tomllib.loads(files[HOSTS]) == {
+        "server": url,
+        "host": {url: {"capabilities": ["pull", "resolve"], "ca": "ca.crt"}},
+    }
+    assert files[HOSTS.replace("hosts.toml", "ca.crt")] == "PEM\n"
+
+
+@pytest.mark.parametrize(
+    ("http", "url"), [(True, "http://10.96.0.50:80"), (False, "https://registry.registry.svc.cluster.local:443")]
+)
+def test_where_the_certificate_is_not_for_the_address_nodes_take_plain_http_if_there_is_one(http, url):
+    endpoint = Endpoint(host=ENDPOINT.host, address=ENDPOINT.address, https=True, ca="PEM\n", http=http)
+    hosts = tomllib.loads(clients.files(endpoint)["containerd"][HOSTS])
+    assert hosts["server"] == url
+    assert "skip_verify" not in str(hosts)
+
+
+def test_docker_is_told_of_an_insecure_registry_or_given_the_ca_but_never_both():
+    [(path, content)] = clients.files(ENDPOINT)["docker"].items()
+    assert path == "/etc/docker/daemon.json"
+    assert json.loads(content) == {"insecure-registries": [ENDPOINT.host]}
+    assert clients.files(TLS)["docker"] == {f"/etc/docker/certs.d/{ENDPOINT.host}/ca.crt": "PEM\n"}
+
+
+def test_a_public_ca_needs_no_file():
+    public = Endpoint(host="r.example.com", address="10.96.0.50", https=True)
+    assert clients.files(public)["docker"] == {}
+    assert len(clients.files(public)["podman"]) == 1
 
 
 @pytest.mark.parametrize(("version", "table"), [(2, "io.containerd.grpc.v1.cri"), (3, "io.containerd.cri.v1.images")])

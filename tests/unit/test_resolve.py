@@ -101,6 +101,44 @@ BAD = {
         "registry:labels: given a list; allowed: a mapping of texts to texts",
     ),
     "an annotation's key": ({"annotations": {"a b": "x"}}, "registry:annotations[a b]"),
+    "an unknown mode": ({"tls": {"mode": "acm"}}, 'registry:tls.mode: given "acm"; allowed: off, internal, secret'),
+    "a mode that is not text": ({"tls": {"mode": True}}, "registry:tls.mode: given true"),
+    "a key of another mode": (
+        {"tls": {"mode": "internal", "issuer": {"name": "x"}}},
+        "registry:tls.issuer: given with mode internal; allowed: only with mode cert-manager",
+    ),
+    "a key of several other modes": (
+        {"tls": {"mode": "secret", "hosts": ["a"]}},
+        "registry:tls.hosts: given with mode secret; allowed: only with mode internal or cert-manager",
+    ),
+    "a key of a mode with tls off": ({"tls": {"secret": "x"}}, "registry:tls.secret: given with mode off"),
+    "closed plain HTTP with nothing else": (
+        {"tls": {"plaintext": "closed"}},
+        "registry:tls.plaintext: closed with mode",
+    ),
+    "a host of further names": ({"tls": {"mode": "internal", "hosts": ["a b"]}}, "registry:tls.hosts[0]"),
+    "cert-manager without an issuer": ({"tls": {"mode": "cert-manager"}}, "registry:tls.issuer.name: not given"),
+    "an issuer without a name": ({"tls": {"mode": "cert-manager", "issuer": {"kind": "Issuer"}}}, "tls.issuer.name"),
+    "an unknown kind of issuer": (
+        {"tls": {"mode": "cert-manager", "issuer": {"name": "a", "kind": "Cluster"}}},
+        "registry:tls.issuer.kind",
+    ),
+    "acme without a host": ({"tls": {"mode": "acme"}}, "registry:tls.host: not given with mode acme"),
+    "an acme directory without https": (
+        {"tls": {"mode": "acme", "host": "a.example", "directory": "http://x/dir"}},
+        "registry:tls.directory",
+    ),
+    "acme with two pods": (
+        {"tls": {"mode": "acme", "host": "a.example"}, "replicas": 2, "storage": {"accessModes": ["ReadWriteMany"]}},
+        "registry:replicas: 2 with tls.mode acme; allowed: 1",
+    ),
+    "a binding without its key": (
+        {"tls": {"mode": "acme", "host": "a.example", "eab": {"keyId": "k"}}},
+        "registry:tls.eab.macKey: not given",
+    ),
+    "a CA that is none": ({"tls": {"mode": "secret", "caCertificate": "x"}}, "that is no certificate"),
+    "a generation of nothing": ({"tls": {"ca": {"generation": 0}}}, "registry:tls.ca.generation"),
+    "an unknown step to the next CA": ({"tls": {"ca": {"next": "yes"}}}, "registry:tls.ca.next"),
     "arguments that are a list": ([], "given an empty list; allowed: a mapping"),
 }
 
@@ -171,6 +209,10 @@ def test_a_password_is_no_part_of_an_accounts_text():
         (typed.ResourcesArgs, settings.Resources),
         (typed.ContainerResourcesArgs, settings.ContainerResources),
         (typed.ImagesArgs, settings.Images),
+        (typed.TlsArgs, settings.Tls),
+        (typed.CAArgs, settings.CA),
+        (typed.IssuerArgs, settings.Issuer),
+        (typed.EabArgs, settings.Eab),
     ],
     ids=lambda shape: shape.__name__,
 )

@@ -1,9 +1,9 @@
 """The files that each client needs. One module a family, each with `files(endpoint) -> {path: content}`."""
 
 from ..endpoint import Endpoint
-from . import containerd, containers
+from . import containerd, containers, docker
 
-FAMILIES = {"containerd": containerd, "podman": containers}
+FAMILIES = {"containerd": containerd, "docker": docker, "podman": containers}
 
 
 def files(endpoint: Endpoint) -> dict[str, dict[str, str]]:

@@ -17,11 +17,14 @@ def files(endpoint: Endpoint) -> dict[str, str]:
     `server` names the same address, else containerd falls back to https://HOST when the registry does not answer.
     Never skip_verify on an http host: with it https is tried first.
     """
-    hosts = {
-        "server": endpoint.node_url,
-        "host": {endpoint.node_url: {"capabilities": ["pull", "resolve"]}},
-    }
-    return {f"{DIRECTORY}/{endpoint.host}/hosts.toml": tomli_w.dumps(hosts)}
+    folder = f"{DIRECTORY}/{endpoint.host}"
+    host: dict[str, object] = {"capabilities": ["pull", "resolve"]}
+    found = {}
+    if endpoint.node_https and endpoint.ca:
+        host["ca"] = "ca.crt"  # relative to hosts.toml
+        found[f"{folder}/ca.crt"] = endpoint.ca
+    hosts = {"server": endpoint.node_url, "host": {endpoint.node_url: host}}
+    return {f"{folder}/hosts.toml": tomli_w.dumps(hosts), **found}
 
 
 def drop_in(version: int) -> str:

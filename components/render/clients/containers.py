@@ -5,9 +5,16 @@ import tomli_w
 from ..endpoint import Endpoint
 
 DIRECTORY = "/etc/containers/registries.conf.d"
+CERTIFICATES = "/etc/containers/certs.d"
 
 
 def files(endpoint: Endpoint) -> dict[str, str]:
-    """A drop-in of containers-registries.conf.d(5): only files that end in .conf are read, in version 2's syntax."""
-    registry = {"location": endpoint.host, "insecure": True}
-    return {f"{DIRECTORY}/50-{endpoint.host}.conf": tomli_w.dumps({"registry": [registry]})}
+    """A drop-in of containers-registries.conf.d(5): only files that end in .conf are read, in version 2's syntax.
+
+    With TLS the same file says that nothing is insecure any more, and the CA goes where containers-certs.d(5) says.
+    """
+    registry = {"location": endpoint.host, "insecure": not endpoint.https}
+    found = {f"{DIRECTORY}/50-{endpoint.host}.conf": tomli_w.dumps({"registry": [registry]})}
+    if endpoint.ca:
+        found[f"{CERTIFICATES}/{endpoint.host}/ca.crt"] = endpoint.ca
+    return found
