@@ -18,6 +18,11 @@ from .render.endpoint import Endpoint
 from .resolve import resolve
 from .settings import Settings
 
+# For claim and Service; the Deployment's own wait tells of a claim that is not bound. A claim may wait for its pod,
+# which Pulumi sees only with the right to read StorageClasses. A Service would be waited for until the pod is ready,
+# which may itself wait for a certificate with the Service's address in it; and a LoadBalancer may never get one.
+SKIP_AWAIT = {"pulumi.com/skipAwait": "true"}
+
 
 class Registry(pulumi.ComponentResource):
     """A container registry with anonymous pull and authenticated push.
@@ -64,7 +69,7 @@ class Registry(pulumi.ComponentResource):
 
         self.service = kubernetes.core.v1.Service(
             f"{name}-service",
-            metadata=pod.metadata(settings, settings.service.name, settings.service.annotations),
+            metadata=pod.metadata(settings, settings.service.name, {**SKIP_AWAIT, **settings.service.annotations}),
             spec=_service_spec(settings),
             opts=child,
         )
@@ -171,9 +176,7 @@ def _claim(name: str, settings: Settings, parent: Registry) -> kubernetes.core.v
     storage = settings.storage
     return kubernetes.core.v1.PersistentVolumeClaim(
         f"{name}-data",
-        # With the right to one namespace only, Pulumi cannot read the StorageClass, and would wait for a volume that
-        # waits for its pod. The Deployment's own wait names a claim that is never bound.
-        metadata=pod.metadata(settings, settings.claim, {"pulumi.com/skipAwait": "true"}),
+        metadata=pod.metadata(settings, settings.claim, SKIP_AWAIT),
         spec=kubernetes.core.v1.PersistentVolumeClaimSpecArgs(
             access_modes=[str(mode) for mode in storage.access_modes],
             storage_class_name=storage.class_,

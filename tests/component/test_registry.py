@@ -223,7 +223,7 @@ def test_the_service_takes_type_address_and_port():
     inputs = build(registry({"service": service}))[0].one("Service").inputs
     assert (inputs["spec"]["type"], inputs["spec"]["clusterIP"]) == ("NodePort", "10.96.0.7")
     assert inputs["spec"]["ports"][0]["nodePort"] == 30080
-    assert inputs["metadata"]["annotations"] == {"a": "b"}
+    assert inputs["metadata"]["annotations"] == {"a": "b", "pulumi.com/skipAwait": "true"}
 
 
 def test_passwords_and_hashes_are_in_secrets_and_nowhere_else(built):

@@ -13,8 +13,8 @@ def files(endpoint: Endpoint) -> dict[str, str]:
 
     With TLS the same file says that nothing is insecure any more, and the CA goes where containers-certs.d(5) says.
     """
-    registry = {"location": endpoint.host, "insecure": not endpoint.https}
-    found = {f"{DIRECTORY}/50-{endpoint.host}.conf": tomli_w.dumps({"registry": [registry]})}
+    table = tomli_w.dumps({"location": endpoint.host, "insecure": not endpoint.https})
+    found = {f"{DIRECTORY}/50-{endpoint.host}.conf": f"[[registry]]\n{table}"}
     if endpoint.ca:
         found[f"{CERTIFICATES}/{endpoint.host}/ca.crt"] = endpoint.ca
     return found
