@@ -31,6 +31,7 @@ registry = Registry("registry", settings, opts=pulumi.ResourceOptions(providers=
 pulumi.export("host", registry.host)
 pulumi.export("url", registry.url)
 pulumi.export("namespace", settings.namespace)
+pulumi.export("service", settings.service.name)
 pulumi.export("clusterIp", registry.cluster_ip)
 pulumi.export("clients", registry.clients)
 pulumi.export("k0s", registry.k0s)

@@ -4,7 +4,6 @@ import base64
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -31,21 +30,17 @@ def encryption(
 ) -> Encryption:
     """The resources of `settings.tls.mode`. `address` is the Service's. Raises pulumi.RunError, when it becomes
     known, for an existing certificate that the front could not use."""
-    make = {
-        TlsMode.OFF: _off,
-        TlsMode.INTERNAL: _internal,
-        TlsMode.SECRET: _secret,
-        TlsMode.CERT_MANAGER: _cert_manager,
-        TlsMode.ACME: _acme,
-    }[settings.tls.mode]
-    return make(name, settings, parent, ca, address)
-
-
-def _off(name: str, settings: Settings, parent: pulumi.Resource, ca: InternalCA, address: Any) -> Encryption:
-    return _known(None, False, {"mode": "off"})
-
-
-def _acme(name: str, settings: Settings, parent: pulumi.Resource, ca: InternalCA, address: Any) -> Encryption:
+    mode = settings.tls.mode
+    if mode is TlsMode.OFF:
+        return _known(None, False, {"mode": "off"})
+    # of every mode: it bridges the time until the mode's own certificate is there
+    internal = _internal(name, settings, parent, ca, address)
+    if mode is TlsMode.INTERNAL:
+        return internal
+    if mode is TlsMode.SECRET:
+        return _secret(name, settings, parent, address)
+    if mode is TlsMode.CERT_MANAGER:
+        return _cert_manager(name, settings, parent, address)
     return _known(settings.tls.ca_certificate, False, {"mode": "acme", "renewedBy": "the front"})
 
 
@@ -75,9 +70,7 @@ def _internal(
     )
 
 
-def _secret(
-    name: str, settings: Settings, parent: pulumi.Resource, ca: InternalCA, address: pulumi.Output[str]
-) -> Encryption:
+def _secret(name: str, settings: Settings, parent: pulumi.Resource, address: pulumi.Output[str]) -> Encryption:
     secret = pod.certificate_secrets(settings)[TlsMode.SECRET]
     given = kubernetes.core.v1.Secret.get(
         f"{name}-given-tls", f"{settings.namespace}/{secret}", opts=pulumi.ResourceOptions(parent=parent)
@@ -113,9 +106,7 @@ def _secret(
     )
 
 
-def _cert_manager(
-    name: str, settings: Settings, parent: pulumi.Resource, ca: InternalCA, address: pulumi.Output[str]
-) -> Encryption:
+def _cert_manager(name: str, settings: Settings, parent: pulumi.Resource, address: pulumi.Output[str]) -> Encryption:
     tls = settings.tls
     # an issuer for public names would refuse the cluster's own, so with a host they are not asked for
     own_names = tls.host is None

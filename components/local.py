@@ -35,6 +35,7 @@ def write(directory: Path, settings: Settings, listen: front.Listen) -> dict[str
         "url": f"http://{host}",
         "clusterIp": listen.host,
         "namespace": settings.namespace,
+        "service": settings.service.name,
         "policy": settings.policy,
         "accounts": credentials(host, passwords),
     }

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import ssl
 from types import TracebackType
 from typing import Self
 
@@ -28,9 +29,20 @@ class Refused(Exception):
 class Client:
     """One user of the registry at `url`; without an account, an anonymous one."""
 
-    def __init__(self, url: str, account: tuple[str, str] | None = None, timeout: float = 10) -> None:
-        """`timeout` in seconds, for each wait on the network."""
-        self._http = httpx.Client(base_url=url, timeout=timeout, trust_env=False)
+    def __init__(
+        self,
+        url: str,
+        account: tuple[str, str] | None = None,
+        timeout: float = 10,
+        verify: ssl.SSLContext | bool = True,
+        server_name: str | None = None,
+    ) -> None:
+        """`timeout` in seconds, for each wait on the network. `verify` as httpx has it.
+
+        `server_name`: the name to ask for and to verify, where `url` has an address.
+        """
+        self._http = httpx.Client(base_url=url, timeout=timeout, verify=verify, trust_env=False)
+        self._extensions = {"sni_hostname": server_name} if server_name else {}
         self._account = account
         self._token: str | None = None
 
@@ -44,7 +56,7 @@ class Client:
 
     def challenge(self) -> str:
         """The realm that GET /v2/ names. Raises Refused when there is none."""
-        response = self._http.get("/v2/")
+        response = self._http.get("/v2/", extensions=self._extensions)
         found = CHALLENGE.fullmatch(response.headers.get("WWW-Authenticate", ""))
         if response.status_code != 401 or not found:
             raise Refused(response)
@@ -52,14 +64,16 @@ class Client:
 
     def login(self) -> str:
         """A token, as the challenge asks for it. Raises Refused on a wrong password."""
-        response = self._http.get(self.challenge(), params={"service": "registry"}, auth=self._account)
+        response = self._http.get(
+            self.challenge(), params={"service": "registry"}, auth=self._account, extensions=self._extensions
+        )
         self._token = _ok(response).json()["token"]
         return self._token
 
     def request(self, method: str, url: str, **options: object) -> httpx.Response:
         """A request with the token. Raises Refused on an error."""
         headers = {"Authorization": f"Bearer {self._token or self.login()}", **options.pop("headers", {})}
-        return _ok(self._http.request(method, url, headers=headers, **options))
+        return _ok(self._http.request(method, url, headers=headers, extensions=self._extensions, **options))
 
     def start_upload(self, repository: str) -> str:
         """The upload's URL (spec, section "POST then PUT")."""

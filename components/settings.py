@@ -226,9 +226,10 @@ class Settings:
 
     @property
     def policy(self) -> dict[str, Any]:
-        """Who may do what, without a secret: {anonymous, accounts: {account: {repositories, permissions}}}."""
+        """Who may do what, without a secret: {anonymous, http, accounts: {account: {repositories, permissions}}}."""
         return {
             "anonymous": str(self.anonymous),
+            "http": self.tls.plain_pulls,
             "accounts": {
                 account.name: {
                     "repositories": list(account.repositories),

@@ -9,6 +9,8 @@ import contextlib
 import json
 import secrets
 import socket
+import ssl
+import string
 import subprocess
 import sys
 import time
@@ -21,13 +23,13 @@ from rich.console import Console
 from rich.table import Table
 
 from . import names
-from .protocol import Client, Refused, digest
+from .protocol import MANIFEST_TYPE, Client, Refused, digest
 from .render.front import smoke_repositories
 from .settings import Account, Permission
 
-ELSEWHERE = f"{names.SMOKE_REPOSITORY}/elsewhere"
 TAG = "smoke"
 CONNECT_SECONDS = 2.0
+ANSWER_SECONDS = 10.0
 
 
 class NotFound(Exception):
@@ -45,18 +47,36 @@ class Check:
     """Gives a remark for the table; raises Failed, Refused or httpx.HTTPError."""
 
 
-def checks(url: str, outputs: Mapping[str, Any]) -> list[Check]:
-    """What there is to prove of the registry at `url`, by the stack's outputs."""
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The registry as it is reached from here. `server_name`: what its certificate is for, where `url` has an address.
+
+    `encrypted`: the same with TLS, where `url` is without.
+    """
+
+    url: str
+    verify: ssl.SSLContext | bool = True
+    server_name: str | None = None
+    encrypted: "Target | None" = None
+
+    def client(self, login: tuple[str, str] | None = None) -> Client:
+        return Client(self.url, login, timeout=ANSWER_SECONDS, verify=self.verify, server_name=self.server_name)
+
+
+def checks(target: Target, outputs: Mapping[str, Any]) -> list[Check]:
+    """What there is to prove of the registry, by the stack's outputs."""
     policy = outputs["policy"]
     open_ = policy["anonymous"] == "pull"
     result = [
-        Check(title="asks for a token on the host that was asked", run=lambda: _challenge(url)),
+        Check(title="asks for a token on the host that was asked", run=lambda: _challenge(target)),
         Check(
             title="anonymous pull works" if open_ else "anonymous pull is refused",
-            run=lambda: _anonymous_pull(url, open_),
+            run=lambda: _anonymous_pull(target, open_),
         ),
-        Check(title="anonymous push is refused", run=lambda: _anonymous_push(url, open_)),
+        Check(title="anonymous push is refused", run=lambda: _anonymous_push(target, open_)),
     ]
+    if target.encrypted:
+        result.append(Check(title="speaks TLS, with a certificate that clients trust", run=lambda: _encrypted(target)))
     for name, rights in policy["accounts"].items():
         account = Account(
             name=name,
@@ -64,23 +84,26 @@ def checks(url: str, outputs: Mapping[str, Any]) -> list[Check]:
             permissions=tuple(Permission(p) for p in rights["permissions"]),
         )
         login = (name, outputs["accounts"][name]["password"])
-        result += _account_checks(url, account, login, open_)
+        result += _account_checks(target, account, login, open_)
     return result
 
 
-def _account_checks(url: str, account: Account, login: tuple[str, str], open_: bool) -> list[Check]:
+def _account_checks(target: Target, account: Account, login: tuple[str, str], open_: bool) -> list[Check]:
     name = account.name
-    found = [Check(title=f"{name}: a wrong password is refused", run=lambda: _wrong_password(url, name))]
+    found = [Check(title=f"{name}: a wrong password is refused", run=lambda: _wrong_password(target, name))]
     if Permission.PUSH not in account.permissions:
         found.append(
-            Check(title=f"{name}: cannot push", run=lambda: _expect(403, lambda: _client_upload(url, login, ELSEWHERE)))
+            Check(
+                title=f"{name}: cannot push",
+                run=lambda: _expect(403, lambda: _may_push(target, login, names.SMOKE_REPOSITORY)),
+            )
         )
         return found
     for repository in smoke_repositories(account):
         found.append(
             Check(
                 title=f"{name}: pushes to {repository}, and it comes back the same",
-                run=lambda repository=repository: _round_trip(url, login, repository, open_),
+                run=lambda repository=repository: _round_trip(target, login, repository, open_),
             )
         )
     for repository in account.repositories:
@@ -88,30 +111,47 @@ def _account_checks(url: str, account: Account, login: tuple[str, str], open_: b
             found.append(
                 Check(
                     title=f"{name}: may push to {repository}",
-                    run=lambda repository=repository: _client_upload(url, login, repository),
+                    run=lambda repository=repository: _may_push(target, login, repository),
                 )
             )
-    if "*" not in account.repositories:
+    if elsewhere := _elsewhere(account):
         found.append(
             Check(
                 title=f"{name}: cannot push elsewhere",
-                run=lambda: _expect(403, lambda: _client_upload(url, login, ELSEWHERE)),
+                run=lambda: _expect(403, lambda: _may_push(target, login, elsewhere)),
             )
         )
     return found
 
 
-def _challenge(url: str) -> str:
-    with Client(url) as client:
+def _elsewhere(account: Account) -> str | None:
+    """A repository in which the account may not push; None where there is no such one."""
+
+    def covers(pattern: str, repository: str) -> bool:
+        return repository.startswith(pattern[:-1]) if pattern.endswith("*") else repository == pattern
+
+    for first in string.ascii_lowercase + string.digits:
+        repository = f"{first}-{names.SMOKE_REPOSITORY}"
+        if not any(covers(pattern, repository) for pattern in account.repositories):
+            return repository
+    return None
+
+
+def _challenge(target: Target) -> str:
+    with target.client() as client:
         realm = httpx.URL(client.challenge())
-    if realm.netloc != httpx.URL(url).netloc:
+    if realm.netloc != httpx.URL(target.url).netloc:
         raise Failed(f"the realm is {realm}")
     return str(realm)
 
 
-def _anonymous_pull(url: str, open_: bool) -> None:
+def _encrypted(target: Target) -> str:
+    return _challenge(target.encrypted)
+
+
+def _anonymous_pull(target: Target, open_: bool) -> None:
     def pull() -> None:
-        with Client(url) as client:
+        with target.client() as client:
             client.request("GET", "/v2/_catalog", params={"n": 1})
 
     if open_:
@@ -120,33 +160,37 @@ def _anonymous_pull(url: str, open_: bool) -> None:
         _expect(401, pull)
 
 
-def _anonymous_push(url: str, open_: bool) -> str | None:
-    def push() -> None:
-        with Client(url) as client:
-            client.start_upload(names.SMOKE_REPOSITORY)
-
-    return _expect(401, push)
+def _anonymous_push(target: Target, open_: bool) -> str | None:
+    return _expect(401, lambda: _may_push(target, None, names.SMOKE_REPOSITORY))
 
 
-def _wrong_password(url: str, name: str) -> str | None:
+def _wrong_password(target: Target, name: str) -> str | None:
     def login() -> None:
-        with Client(url, (name, secrets.token_urlsafe(16))) as client:
+        with target.client((name, secrets.token_urlsafe(16))) as client:
             client.login()
 
     return _expect(401, login)
 
 
-def _client_upload(url: str, login: tuple[str, str], repository: str) -> str:
-    """Starts an upload and takes it back: proves the right to push, and leaves nothing."""
-    with Client(url, login) as client:
-        client.cancel_upload(client.start_upload(repository))
-    return "an upload, taken back"
+def _may_push(target: Target, login: tuple[str, str] | None, repository: str) -> str:
+    """Proves the right to push by what the registry then refuses, so that it leaves nothing.
+
+    A started upload would: the registry keeps a file of each, also when it is taken back (distribution 3.1).
+    """
+
+    def push() -> None:
+        with target.client(login) as client:
+            headers = {"Content-Type": MANIFEST_TYPE}
+            client.request("PUT", f"/v2/{repository}/manifests/{TAG}", content=b"no manifest", headers=headers)
+
+    _expect(400, push)
+    return "let through, with a manifest that is none"
 
 
-def _round_trip(url: str, login: tuple[str, str], repository: str, open_: bool) -> str:
+def _round_trip(target: Target, login: tuple[str, str], repository: str, open_: bool) -> str:
     # The same bytes at every run: what deleting leaves on the volume until a garbage collection does not grow.
     layer = f"{repository} by {login[0]}\n".encode() * 1000
-    with Client(url, login) as pusher, Client(url, None if open_ else login) as puller:
+    with target.client(login) as pusher, target.client(None if open_ else login) as puller:
         image = pusher.push_image(repository, TAG, layer)
         try:
             if digest(puller.pull_manifest(repository, TAG)) != image:
@@ -171,12 +215,12 @@ def _expect(status: int, action: Callable[[], object]) -> str:
     raise Failed(f"it was let through, where {status} was due")
 
 
-def run(url: str, outputs: Mapping[str, Any], console: Console) -> bool:
+def run(target: Target, outputs: Mapping[str, Any], console: Console) -> bool:
     """Runs every check, prints them as a table, and tells whether all are well."""
-    table = Table("", "check", "", "ms", title=f"smoke test of {url}", title_justify="left")
+    table = Table("", "check", "", "ms", title=f"smoke test of {target.url}", title_justify="left")
     well = True
     with console.status("testing …"):
-        for check in checks(url, outputs):
+        for check in checks(target, outputs):
             start = time.monotonic()
             try:
                 mark, remark = "[green]✓[/]", check.run() or ""
@@ -185,6 +229,18 @@ def run(url: str, outputs: Mapping[str, Any], console: Console) -> bool:
             table.add_row(mark, check.title, remark, f"{(time.monotonic() - start) * 1000:.0f}")
     console.print(table)
     return well
+
+
+def _present(target: Target, namespace: str) -> None:
+    """Raises NotFound where nothing answers."""
+    try:
+        with target.client() as client:
+            client.challenge()
+    except Refused:
+        pass  # a check says so
+    except httpx.TransportError as error:
+        remedy = f"kubectl --namespace {namespace} get pods"
+        raise NotFound(f"nothing answers at {target.url} ({error}); is its pod ready? {remedy}") from None
 
 
 def stack_outputs(stack: str | None) -> dict[str, Any]:
@@ -200,22 +256,35 @@ def stack_outputs(stack: str | None) -> dict[str, Any]:
 
 
 def _checked(outputs: Any) -> dict[str, Any]:
-    missing = [key for key in ("policy", "accounts", "clusterIp", "namespace") if key not in outputs]
+    missing = [
+        key for key in ("policy", "accounts", "clusterIp", "namespace", "service", "host", "url") if key not in outputs
+    ]
     if missing:
         raise NotFound(f"the stack has no output {', '.join(missing)}: run `pulumi up` first")
     return outputs
 
 
+def trust(outputs: Mapping[str, Any]) -> ssl.SSLContext | bool:
+    """What the stack says that clients are to trust."""
+    ca = outputs.get("caCertificate")
+    return ssl.create_default_context(cadata=ca) if ca else True
+
+
 @contextlib.contextmanager
-def reached(outputs: Mapping[str, Any], context: str | None) -> Iterator[str]:
-    """A URL of the registry from here: its Service's address, or else a port that kubectl forwards to it."""
-    address = outputs["clusterIp"]
+def reached(outputs: Mapping[str, Any], context: str | None) -> Iterator[Target]:
+    """The registry from here: by its Service's address, or else by a port that kubectl forwards to it."""
+    address = f"[{outputs['clusterIp']}]" if ":" in outputs["clusterIp"] else outputs["clusterIp"]
+    encrypted = outputs["url"].startswith("https:")
+    plain = outputs["policy"].get("http", True)
+    tls = {"verify": trust(outputs), "server_name": outputs["host"]} if encrypted else {}
+    port = names.HTTP_PORT if plain else names.HTTPS_PORT
     with contextlib.suppress(OSError):
-        socket.create_connection((address, names.HTTP_PORT), timeout=CONNECT_SECONDS).close()
-        yield f"http://[{address}]" if ":" in address else f"http://{address}"
+        socket.create_connection((outputs["clusterIp"], port), timeout=CONNECT_SECONDS).close()
+        by_tls = Target(url=f"https://{address}", **tls) if encrypted else None
+        yield Target(url=f"http://{address}", encrypted=by_tls) if plain else by_tls
         return
-    service, namespace = outputs["host"].split(".")[0], outputs["namespace"]
-    command = ["kubectl", "--namespace", namespace, "port-forward", f"service/{service}", f":{names.HTTP_PORT}"]
+    service, namespace = outputs["service"], outputs["namespace"]
+    command = ["kubectl", "--namespace", namespace, "port-forward", f"service/{service}", f":{port}"]
     command += ["--context", context] if context else []
     try:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -225,7 +294,8 @@ def reached(outputs: Mapping[str, Any], context: str | None) -> Iterator[str]:
         line = process.stdout.readline()  # Forwarding from 127.0.0.1:PORT -> 8080
         if not line.startswith("Forwarding from 127.0.0.1:"):
             raise NotFound(f"kubectl port-forward: {process.stderr.read().strip() or line.strip()}")
-        yield f"http://127.0.0.1:{line.split(':')[1].split()[0]}"
+        local = f"127.0.0.1:{line.split(':')[1].split()[0]}"
+        yield Target(url=f"http://{local}") if plain else Target(url=f"https://{local}", **tls)
     finally:
         process.terminate()
         process.wait()
@@ -249,9 +319,10 @@ def main() -> int:
                 outputs = _checked(json.load(file))
         else:
             outputs = stack_outputs(options.stack)
-        where = contextlib.nullcontext(options.url) if options.url else reached(outputs, options.context)
-        with where as url:
-            return 0 if run(url, outputs, console) else 1
+        given = contextlib.nullcontext(Target(url=options.url, verify=trust(outputs)) if options.url else None)
+        with given if options.url else reached(outputs, options.context) as target:
+            _present(target, outputs["namespace"])
+            return 0 if run(target, outputs, console) else 1
     except (NotFound, OSError, ValueError) as error:
         print(f"smoke test: {error}", file=sys.stderr)
         return 2

@@ -34,7 +34,7 @@ DELETE = rf"^/v2/({NAME})/(?:manifests/(?:{TAG}|{DIGEST})|blobs/{DIGEST}) DELETE
 
 # Where the pod has the certificate of each mode that has one in a Secret. All are mounted in every mode, so that no
 # change of the mode changes the pod.
-CERTIFICATE_FOLDERS = {TlsMode.INTERNAL: "internal", TlsMode.CERT_MANAGER: "issued", TlsMode.SECRET: "given"}
+CERTIFICATE_FOLDERS = {TlsMode.SECRET: "given", TlsMode.CERT_MANAGER: "issued", TlsMode.INTERNAL: "internal"}
 
 TOKEN_SECONDS = 300
 BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -74,7 +74,10 @@ def caddyfile(
     certificates: str = names.CERTIFICATES_DIRECTORY,
     log_output: str = "stdout",
 ) -> str:
-    """The front's Caddyfile (Caddy v2.8 and newer). It is a secret, as are the arguments that say so.
+    """The front's Caddyfile. It is a secret, as are the arguments that say so.
+
+    For Caddy v2.11.3 and newer: before it, `vars_regexp` expanded placeholders that a request brought along
+    (GHSA-wwhq-w58m-w29c).
 
     `hashes`: the accounts' bcrypt hashes in the order of `settings.accounts`. Secret.
     `certificate_path`: a long random text, needed where the certificate is in a Secret. Secret.
@@ -89,8 +92,9 @@ def caddyfile(
             for account, hashed in zip(settings.accounts, hashes, strict=True)
         ],
         account_prefixes="|".join(credential_prefix(account.name) for account in settings.accounts),
-        certificate_folder=f"{certificates}/{CERTIFICATE_FOLDERS.get(settings.tls.mode, '')}",
-        certificate_path=_token(certificate_path) if settings.tls.mode in CERTIFICATE_FOLDERS else "",
+        certificate_folders=certificate_folders(settings.tls.mode),
+        certificate_path=_token(certificate_path) if settings.tls.on else "",
+        certificates=certificates,
         directory_ca_file=f"{directory}/{names.DIRECTORY_CA_FILE}",
         eab=settings.tls.eab and {"key_id": _token(settings.tls.eab.key_id), "mac_key": _token(eab_mac_key)},
         redirect_port="" if listen.redirect == names.HTTPS_PORT else f":{listen.redirect}",
@@ -107,6 +111,16 @@ def caddyfile(
         token_seconds=TOKEN_SECONDS,
         upstream=f"127.0.0.1:{listen.registry}",
     )
+
+
+def certificate_folders(mode: TlsMode) -> list[str]:
+    """Where to look for a certificate, in this order.
+
+    The mode's own comes first, and twice: between its two files kubelet may just have put the new ones, and a pair that
+    does not match is none. The others bridge the time until the own one is there after a change of the mode.
+    """
+    own = [CERTIFICATE_FOLDERS[mode]] if mode in CERTIFICATE_FOLDERS else []
+    return [*own, *own, *(folder for folder in CERTIFICATE_FOLDERS.values() if folder not in own)]
 
 
 def grants(accounts: Sequence[Account]) -> str:

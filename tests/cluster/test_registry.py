@@ -83,7 +83,8 @@ def login(outputs, name):
 
 
 def the_pod(kubectl):
-    [pod] = kubectl.get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=registry")["items"]
+    pods = kubectl.get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=registry")["items"]
+    [pod] = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
     return pod
 
 
@@ -177,7 +178,7 @@ def test_a_pod_pushes_and_pulls_through_the_name(client, toolbox, outputs):
     toolbox("sh", "-c", f"mkdir -p ~/.docker; printf '%s' '{docker_config}' > ~/.docker/config.json")
     commands = {
         "crane": (
-            f"echo hello > {layout}/f && tar -C {layout} -cf {layout}/l.tar f && crane append --insecure -f {layout}/l.tar -t {image}",
+            f"cd {layout} && echo hello > f && tar -cf l.tar f && crane append --insecure -f l.tar -t {image}",
             f"crane manifest --insecure {image}",
         ),
         "oras": (
@@ -198,7 +199,9 @@ def test_a_pod_pushes_and_pulls_through_the_name(client, toolbox, outputs):
     toolbox("sh", "-euc", push)
     toolbox("sh", "-c", "mv ~/.docker/config.json ~/.docker/away.json")
     toolbox("sh", "-euc", pull)
-    refused = toolbox("sh", "-c", push.replace(" --authfile ~/.docker/config.json", ""), check=False)
+    # another repository and other content, so that something is left to push
+    refused = push.replace(" --authfile ~/.docker/config.json", "").replace(image, f"{HOST}/refused/{client}:1")
+    refused = toolbox("sh", "-c", refused.replace("echo hello", "echo other"), check=False)
     assert refused.returncode != 0, f"{client} pushed without an account"
     assert re.search(r"(?i)unauthorized|authentication required|denied", refused.stderr + refused.stdout)
 

@@ -132,8 +132,15 @@ def test_with_a_public_name_cert_manager_is_not_asked_for_the_clusters_own():
     assert value_of(made.host) == "r.example.com", "images bear the name that the certificate is for"
 
 
-def test_acme_makes_no_object():
-    assert {r.kind for r in built("acme")[0].resources} == {r.kind for r in built("off")[0].resources}
+def test_acme_makes_no_certificate_but_the_internal_leaf():
+    added = {r.name for r in built("acme")[0].resources} - {r.name for r in built("off")[0].resources}
+    assert added == {"registry-leaf-key", "registry-leaf-request", "registry-leaf-certificate", "registry-internal-tls"}
+
+
+@pytest.mark.parametrize("mode", ["internal", "secret", "cert-manager", "acme"])
+def test_the_internal_leaf_is_there_in_every_mode_to_bridge_the_change(mode):
+    engine, _ = built(mode)
+    assert engine.one("Secret", "registry-internal-tls").inputs["metadata"]["name"] == "registry-internal-tls"
 
 
 @pytest.mark.parametrize(

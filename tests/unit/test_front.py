@@ -129,8 +129,10 @@ def test_without_tls_nothing_listens_for_it():
 )
 def test_a_certificate_in_a_secret_is_read_where_the_pod_has_it(tls, folder):
     text = rendered({"tls": tls})
+    asked = re.findall(r"get_certificate http http://127\.0\.0\.1:9181/unguessable/(\w+)", text)
+    assert asked[:2] == [folder, folder], "its own first, and again where its two files do not match yet"
+    assert set(asked[2:]) == {"internal", "given", "issued"} - {folder}, "the others bridge a change of the mode"
     assert f"{{file./etc/front-certificates/{folder}/tls.crt}}" in text
-    assert "http://127.0.0.1:9181/" in text
     assert "issuer acme" not in text
 
 
@@ -139,7 +141,7 @@ def test_the_page_with_the_key_is_on_loopback_and_under_a_name_that_nobody_can_g
     text = front.caddyfile(settings, [bcrypt_like("x")], certificate_path="unguessable")
     page = text[text.index("http://:9181 {") :]
     assert "bind 127.0.0.1" in page[:40]
-    assert "vars {http.request.uri.path} /unguessable" in page
+    assert "vars {http.request.uri.path} /unguessable/" in page
     with pytest.raises(ValueError, match="could end its token"):
         front.caddyfile(settings, [bcrypt_like("x")])
 
@@ -152,7 +154,9 @@ def test_acme_is_the_fronts_own():
     assert "http_port 8080" in text, "where the challenge is answered"
     assert "eab" not in text
     bound = resolve({"tls": {**ACME, "eab": {"keyId": "kid-1", "macKey": "a" * 32}}})
-    assert f"eab kid-1 {'a' * 32}" in front.caddyfile(bound, [bcrypt_like("x")], eab_mac_key="a" * 32)
+    assert f"eab kid-1 {'a' * 32}" in front.caddyfile(
+        bound, [bcrypt_like("x")], certificate_path="unguessable", eab_mac_key="a" * 32
+    )
 
 
 @pytest.mark.parametrize(
