@@ -52,6 +52,38 @@ class Kubectl:
         return self.run("exec", "-n", namespace, pod, "--", *command, check=check)
 
 
+def run_pod(kubectl, name, image, *, namespace="default", pull_secret=None):
+    """Runs a pod that has its image pulled by kubelet; gives its state and its events."""
+    kubectl.run("delete", "pod", name, "-n", namespace, "--ignore-not-found", "--now", "--wait")
+    kubectl.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {
+                "restartPolicy": "Never",
+                "automountServiceAccountToken": False,
+                "terminationGracePeriodSeconds": 0,
+                "imagePullSecrets": [{"name": pull_secret}] if pull_secret else [],
+                "containers": [{"name": "main", "image": image, "imagePullPolicy": "Always"}],
+            },
+        }
+    )
+
+    def settled():
+        pod = kubectl.get("pod", name, "-n", namespace)
+        status = pod["status"].get("containerStatuses", [{"state": {}}])[0]["state"]
+        reason = status.get("waiting", {}).get("reason", "")
+        if pod["status"]["phase"] in ("Succeeded", "Failed"):
+            return pod["status"]["phase"]
+        return reason if reason in ("ErrImagePull", "ImagePullBackOff") else None
+
+    state = until(settled, seconds=60, what=f"the pod {name}")
+    events = kubectl.get("events", "-n", namespace, "--field-selector", f"involvedObject.name={name}")["items"]
+    kubectl.run("delete", "pod", name, "-n", namespace, "--now")
+    return state, " ".join(event.get("message", "") for event in events)
+
+
 class Stack:
     """A stack of the committed program, in a folder of its own, so that no committed file is written to."""
 

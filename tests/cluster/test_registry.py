@@ -11,7 +11,7 @@ import pytest
 
 from components.protocol import Client, Refused
 from lab import demo
-from tests.cluster.conftest import until
+from tests.cluster.conftest import run_pod, until
 
 pytestmark = pytest.mark.cluster
 
@@ -93,38 +93,6 @@ def life(pod):
     return pod["metadata"]["uid"], sorted(
         (c["name"], c["containerID"], c["restartCount"]) for c in pod["status"]["containerStatuses"]
     )
-
-
-def run_pod(kubectl, name, image, *, namespace="default", pull_secret=None):
-    """Runs a pod that has its image pulled by kubelet; gives its state and its events."""
-    kubectl.run("delete", "pod", name, "-n", namespace, "--ignore-not-found", "--now", "--wait")
-    kubectl.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": name, "namespace": namespace},
-            "spec": {
-                "restartPolicy": "Never",
-                "automountServiceAccountToken": False,
-                "terminationGracePeriodSeconds": 0,
-                "imagePullSecrets": [{"name": pull_secret}] if pull_secret else [],
-                "containers": [{"name": "main", "image": image, "imagePullPolicy": "Always"}],
-            },
-        }
-    )
-
-    def settled():
-        pod = kubectl.get("pod", name, "-n", namespace)
-        status = pod["status"].get("containerStatuses", [{"state": {}}])[0]["state"]
-        reason = status.get("waiting", {}).get("reason", "")
-        if pod["status"]["phase"] in ("Succeeded", "Failed"):
-            return pod["status"]["phase"]
-        return reason if reason in ("ErrImagePull", "ImagePullBackOff") else None
-
-    state = until(settled, seconds=60, what=f"the pod {name}")
-    events = kubectl.get("events", "-n", namespace, "--field-selector", f"involvedObject.name={name}")["items"]
-    kubectl.run("delete", "pod", name, "-n", namespace, "--now")
-    return state, " ".join(event.get("message", "") for event in events)
 
 
 def test_the_first_up_makes_a_working_registry(stack, outputs, kubectl):
