@@ -1,0 +1,3 @@
+module lab/tiny
+
+go 1.24
