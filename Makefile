@@ -16,6 +16,8 @@ help: ## this list
 
 .PHONY: up
 up: .venv/installed ## a cluster on this machine, the registry deployed to it, an image pushed and pulled
+	$(LAB) check
+	$(LAB) build
 	$(LAB) up
 	$(LAB) run -- pulumi stack select --create $(STACK)
 	$(LAB) run -- pulumi up --yes --skip-preview --stack $(STACK)
@@ -24,12 +26,13 @@ up: .venv/installed ## a cluster on this machine, the registry deployed to it, a
 
 .PHONY: test
 test: .venv/installed ## pure, component and live tests
-	$(LAB) build registry caddy crane oras packages
+	$(LAB) build registry caddy crane oras skopeo buildah podman docker dockerd containerd ctr
 	$(BIN)/python -m pytest --quiet
 
 .PHONY: test-cluster
 test-cluster: .venv/installed ## the tests on the cluster; it is started for them where it is not up
 	$(LAB) build
+	$(LAB) build cert-manager podman docker dockerd
 	$(BIN)/python -m pytest --quiet -m cluster tests/cluster
 
 .PHONY: local

@@ -56,7 +56,7 @@ class Client:
 
     def challenge(self) -> str:
         """The realm that GET /v2/ names. Raises Refused when there is none."""
-        response = self._http.get("/v2/", extensions=self._extensions)
+        response = self._send("GET", "/v2/")
         found = CHALLENGE.fullmatch(response.headers.get("WWW-Authenticate", ""))
         if response.status_code != 401 or not found:
             raise Refused(response)
@@ -64,16 +64,24 @@ class Client:
 
     def login(self) -> str:
         """A token, as the challenge asks for it. Raises Refused on a wrong password."""
-        response = self._http.get(
-            self.challenge(), params={"service": "registry"}, auth=self._account, extensions=self._extensions
-        )
+        response = self._send("GET", self.challenge(), params={"service": "registry"}, auth=self._account)
         self._token = _ok(response).json()["token"]
         return self._token
 
     def request(self, method: str, url: str, **options: object) -> httpx.Response:
         """A request with the token. Raises Refused on an error."""
         headers = {"Authorization": f"Bearer {self._token or self.login()}", **options.pop("headers", {})}
-        return _ok(self._http.request(method, url, headers=headers, extensions=self._extensions, **options))
+        return _ok(self._send(method, url, headers=headers, **options))
+
+    def _send(self, method: str, url: str, **options: object) -> httpx.Response:
+        """Sends once more what only reads and found its idle connection closed (RFC 9112, section 9.3.1), as all
+        clients in Go do."""
+        try:
+            return self._http.request(method, url, extensions=self._extensions, **options)
+        except (httpx.RemoteProtocolError, httpx.ReadError):
+            if method not in ("GET", "HEAD"):
+                raise
+        return self._http.request(method, url, extensions=self._extensions, **options)
 
     def start_upload(self, repository: str) -> str:
         """The upload's URL (spec, section "POST then PUT")."""

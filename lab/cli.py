@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     )
     command("demo", _demo, "push a small image to the deployed registry, and run a pod from it")
     serve = command("serve", _serve, "run registry and front as two processes on loopback, until interrupted")
+    serve.add_argument("--check", default="", metavar="COMMAND", help="run this once, when both answer")
     serve.add_argument("dir", type=Path, metavar="DIR", help="the folder that holds config.yml and Caddyfile")
     return top
 
@@ -167,4 +168,4 @@ def _demo(given: argparse.Namespace) -> int:
 def _serve(given: argparse.Namespace) -> int:
     from lab import serve
 
-    return serve.foreground(given.dir)
+    return serve.foreground(given.dir, given.check)

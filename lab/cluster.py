@@ -206,6 +206,7 @@ def down() -> bool:
         if os.geteuid() != 0:
             checks.require()
         end_everything()
+        shutil.rmtree(paths.STATE / "tmp", ignore_errors=True)
     return True
 
 

@@ -184,6 +184,9 @@ TABLE: dict[str, Program] = {
         Program("skopeo", Debian("skopeo"), "client"),
         Program("buildah", Debian("buildah"), "client"),
         Program("curl", Debian("curl"), "client"),
+        Program("podman", Debian("podman"), "test"),
+        Program("docker", Debian("docker.io"), "test"),
+        Program("dockerd", Debian("docker.io"), "test"),
         # helm, buildkit and containerd 2.x: further rows here, when something needs them
     ]
 }

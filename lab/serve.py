@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -100,8 +101,11 @@ def running(folder: Path, *ports: int, limit: float = 20) -> Iterator[dict[str, 
         _stop(list(children.values()))
 
 
-def foreground(folder: Path) -> int:
-    """Run both until SIGINT or SIGTERM; 1 when one of them ends by itself."""
+def foreground(folder: Path, check: str = "") -> int:
+    """Run both until SIGINT or SIGTERM; 1 when one of them ends by itself.
+
+    `check`: a command line to run once, when all ports answer.
+    """
     folder = Path(folder).resolve()
     lines = commands(folder)
     for port in sorted(listened(folder)):
@@ -118,6 +122,8 @@ def foreground(folder: Path) -> int:
     ]
     for reader in readers:
         reader.start()
+    checking = threading.Thread(target=_check, args=(sorted(listened(folder)), check, stopped), daemon=True)
+    checking.start()
     ended = None
     while not stopped.wait(0.1):
         ended = next((name for name, child in children.items() if child.poll() is not None), None)
@@ -132,6 +138,15 @@ def foreground(folder: Path) -> int:
         )
         return 1
     return 0
+
+
+def _check(ports: list[int], command: str, stopped: threading.Event) -> None:
+    while not all(answers(port) for port in ports):
+        if stopped.wait(0.1):
+            return
+    if command:
+        subprocess.run(shlex.split(command), stdin=subprocess.DEVNULL, check=False)
+    report.say("It runs until Ctrl-C.")
 
 
 def listened(folder: Path) -> set[int]:

@@ -164,6 +164,8 @@ def environment() -> dict[str, str]:
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "PULUMI_HOME": os.environ.get("PULUMI_HOME") or str(paths.STATE / "pulumi-home"),
+        # the kubernetes provider leaves a copy of the kubeconfig in the temporary folder at each run
+        "TMPDIR": str(paths.state("tmp")),
     }
 
 

@@ -91,7 +91,7 @@ def the_pod(kubectl):
 def life(pod):
     """What changes when a pod or one of its containers is started anew."""
     return pod["metadata"]["uid"], sorted(
-        (c["name"], c["containerID"], c["restartCount"]) for c in pod["status"]["containerStatuses"]
+        (c["name"], c.get("containerID"), c["restartCount"]) for c in pod["status"]["containerStatuses"]
     )
 
 
