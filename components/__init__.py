@@ -20,8 +20,8 @@ from .args import (
     TlsArgs,
 )
 from .authority import InternalCA, InternalCAArgs, Issued
+from .reader import ConfigError
 from .registry import Registry
-from .resolve import ConfigError
 
 __all__ = [
     "AccountArgs",

@@ -15,8 +15,8 @@ import bcrypt
 import yaml
 
 from .accounts import BCRYPT_COST, PASSWORD_LENGTH, credentials
+from .reader import ConfigError
 from .render import distribution, front
-from .resolve import ConfigError
 from .settings import Settings
 from .stack import parse
 

@@ -1,42 +1,27 @@
 """A RegistryArgs -> Settings: every check. Pure; every problem of the inputs is reported at once."""
 
-import difflib
-import ipaddress
-import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
-from . import certificates, names
+from . import names
+from .reader import DOMAIN, LABEL, OBJECT_NAME, SETTING_COMMAND, ConfigError, Problem, before_colon, shown
+from .resolve_tls import TlsReader
 from .settings import (
-    CA,
     AccessMode,
     Account,
     Anonymous,
     ContainerResources,
-    Eab,
     Images,
-    Issuer,
-    IssuerKind,
-    NextCA,
     Permission,
-    Plaintext,
     Resources,
     Service,
     ServiceType,
     Settings,
     Storage,
-    Tls,
     TlsMode,
 )
 
-SETTING_COMMAND = "pulumi config set --path 'registry:{key}' {example}"
-
-LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123, section 2.1
-DOMAIN = re.compile(rf"{LABEL.pattern}(\.{LABEL.pattern})*")
-SUBDOMAIN_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")  # a Kubernetes object's name
 ACCOUNT_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
 REPOSITORY_PATTERN = re.compile(r"\*|[a-z0-9][a-z0-9._/-]{0,253}\*?")
 QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?")
@@ -44,41 +29,7 @@ VOLUME_SIZE = re.compile(r"[1-9][0-9]*(\.[0-9]+)?(Mi|Gi|Ti|Pi|M|G|T|P)")
 IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]{0,511}")
 LABEL_KEY = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
-URL = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
-EMAIL = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
-KEY_ID = re.compile(r"[A-Za-z0-9._~/:-]{1,256}")
-MAC_KEY = re.compile(r"[A-Za-z0-9_-]{16,512}={0,2}")
-TLS_KEYS = {
-    # mode, plaintext and ca belong to all
-    TlsMode.OFF: (),
-    TlsMode.INTERNAL: ("hosts",),
-    TlsMode.SECRET: ("secret", "host", "caCertificate"),
-    TlsMode.CERT_MANAGER: ("issuer", "host", "hosts", "caCertificate"),
-    TlsMode.ACME: ("host", "directory", "directoryCa", "email", "eab", "caCertificate"),
-}
 PASSWORD_BYTES = 72  # bcrypt reads no more
-
-
-@dataclass(frozen=True, kw_only=True)
-class Problem:
-    """One mistake: which key, what was given (never a secret), what is allowed, a value that would do."""
-
-    key: str
-    given: str
-    allowed: str
-    repair: str
-
-    def __str__(self) -> str:
-        return f"registry:{self.key}: {self.given}; allowed: {self.allowed}\n    repair: {self.repair}"
-
-
-class ConfigError(ValueError):
-    """Every problem of the inputs, in `problems`."""
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(problems)
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        super().__init__(f"{count} in the registry's settings\n" + "\n".join(f"  {p}" for p in problems))
 
 
 def resolve(args: Mapping[str, Any] | None = None) -> Settings:
@@ -94,20 +45,12 @@ def problems_of(args: Mapping[str, Any], also: Sequence[str] = ()) -> tuple[Sett
 
     `also`: keys that somebody else reads, as if they were not there.
     """
-    reader = _Reader(also)
+    reader = _RegistryReader(also)
     settings = reader.settings(args)
     return settings, reader.problems
 
 
-class _Reader:
-    """Reads one value at a time, and goes on with the default where one is wrong, so that all problems are found."""
-
-    def __init__(self, also: Sequence[str] = ()) -> None:
-        self.problems: list[Problem] = []
-        self.also = also
-
-    # -- groups -------------------------------------------------------------------------------------------------
-
+class _RegistryReader(TlsReader):
     def settings(self, args: Any) -> Settings:
         given = self.group("", args, Settings, self.also)
         result = Settings(
@@ -155,7 +98,7 @@ class _Reader:
             return None
         name = self.text(
             f"{key}.name",
-            _before_colon(given["name"]),
+            before_colon(given["name"]),
             ACCOUNT_NAME,
             "lower-case letters, digits and . _ - between them, at most 64 characters",
             "push",
@@ -205,110 +148,6 @@ class _Reader:
             )
         return value
 
-    def tls(self, key: str, value: Any) -> Tls:
-        given = self.group(key, value, Tls)
-        mode = self.choice(f"{key}.mode", given.get("mode"), TlsMode)
-        if mode is None and "mode" not in given:
-            mode = TlsMode.OFF
-        own = {name for names_ in TLS_KEYS.values() for name in names_}
-        for name in given:
-            if mode is not None and name in own and name not in TLS_KEYS[mode]:
-                owners = " or ".join(m for m, names_ in TLS_KEYS.items() if name in names_)
-                self.problem(
-                    f"{key}.{name}",
-                    f"given with mode {mode}",
-                    f"only with mode {owners}",
-                    "",
-                    repair=f"pulumi config rm --path 'registry:{key}.{name}'",
-                )
-        tls = Tls(
-            **self.chosen(
-                mode=mode,
-                plaintext=self.choice(f"{key}.plaintext", given.get("plaintext"), Plaintext),
-                ca=self.ca(f"{key}.ca", given.get("ca")),
-                hosts=self.each(f"{key}.hosts", given.get("hosts"), self.san, "one name or address"),
-                secret=self.text(
-                    f"{key}.secret", given.get("secret"), SUBDOMAIN_NAME, "a Secret's name", "registry-tls"
-                ),
-                issuer=self.issuer(f"{key}.issuer", given.get("issuer")),
-                host=self.text(f"{key}.host", given.get("host"), DOMAIN, "a DNS name", "registry.example.com"),
-                directory=self.text(f"{key}.directory", given.get("directory"), URL, "an https URL", Tls().directory),
-                directory_ca=self.certificate(f"{key}.directoryCa", given.get("directoryCa")),
-                email=self.text(f"{key}.email", given.get("email"), EMAIL, "an address", "you@example.com"),
-                eab=self.eab(f"{key}.eab", given.get("eab")),
-                ca_certificate=self.certificate(f"{key}.caCertificate", given.get("caCertificate")),
-            )
-        )
-        needed = {TlsMode.CERT_MANAGER: ("issuer", "name", "letsencrypt"), TlsMode.ACME: ("host", "", "r.example.com")}
-        if tls.mode in needed:
-            name, below, example = needed[tls.mode]
-            if name not in given:
-                path = f"{key}.{name}.{below}" if below else f"{key}.{name}"
-                self.problem(path, f"not given with mode {tls.mode}", "a name", example)
-        if tls.mode is TlsMode.OFF and tls.plaintext is not Plaintext.SERVE:
-            self.problem(
-                f"{key}.plaintext",
-                f"{tls.plaintext} with mode off",
-                "serve, since there is nothing but plain HTTP",
-                "serve",
-            )
-        return tls
-
-    def san(self, key: str, value: Any) -> str | None:
-        try:
-            return str(ipaddress.ip_address(value))
-        except ValueError:
-            allowed = "a DNS name or an IP address"
-            return self.text(key, value, DOMAIN, allowed, "registry.example.com")
-
-    def ca(self, key: str, value: Any) -> CA:
-        given = self.group(key, value, CA)
-        return CA(
-            **self.chosen(
-                generation=self.integer(f"{key}.generation", given.get("generation"), 1, 1000),
-                next=self.choice(f"{key}.next", given.get("next"), NextCA),
-            )
-        )
-
-    def issuer(self, key: str, value: Any) -> Issuer | None:
-        if value is None:
-            return None
-        given = self.group(key, value, Issuer)
-        name = self.text(f"{key}.name", given.get("name", ""), SUBDOMAIN_NAME, "an Issuer's name", "letsencrypt")
-        return Issuer(**self.chosen(name=name, kind=self.choice(f"{key}.kind", given.get("kind"), IssuerKind)))
-
-    def eab(self, key: str, value: Any) -> Eab | None:
-        if value is None:
-            return None
-        given = self.group(key, value, Eab)
-        secret = given.get("macKey", "")
-        if isinstance(secret, str) and not MAC_KEY.fullmatch(secret):
-            self.problem(
-                f"{key}.macKey",
-                "given something else" if secret else "not given",
-                "the key in base64url, as the server's owner gave it",
-                "",
-                repair=f"pulumi config set --path --secret 'registry:{key}.macKey'",
-            )
-        key_id = self.text(f"{key}.keyId", given.get("keyId", ""), KEY_ID, "the key's identifier", "kid-1")
-        return Eab(**self.chosen(key_id=key_id, mac_key=secret))
-
-    def certificate(self, key: str, value: Any) -> str | None:
-        """A PEM text, made even, of one or more certificates."""
-        if value is None:
-            return None
-        try:
-            return certificates.normal(value)
-        except ValueError as error:
-            self.problem(
-                key,
-                f"given {_kind(value)} that is no certificate ({error})",
-                "certificates in PEM",
-                "",
-                repair=f"pulumi config set --path 'registry:{key}' \"$(cat ca.crt)\"",
-            )
-            return None
-
     def storage(self, key: str, value: Any) -> Storage:
         given = self.group(key, value, Storage)
         if "claim" in given:
@@ -327,7 +166,7 @@ class _Reader:
                     f"{key}.size", given.get("size"), VOLUME_SIZE, "a Kubernetes quantity with a unit", "20Gi"
                 ),
                 class_=self.text(
-                    f"{key}.class", given.get("class"), SUBDOMAIN_NAME, "the name of a StorageClass", "standard"
+                    f"{key}.class", given.get("class"), OBJECT_NAME, "the name of a StorageClass", "standard"
                 ),
                 access_modes=self.each(
                     f"{key}.accessModes",
@@ -338,7 +177,7 @@ class _Reader:
                 claim=self.text(
                     f"{key}.claim",
                     given.get("claim"),
-                    SUBDOMAIN_NAME,
+                    OBJECT_NAME,
                     "the name of a PersistentVolumeClaim",
                     "registry-data",
                 ),
@@ -402,20 +241,20 @@ class _Reader:
             if name in names.RESERVED_LABELS:
                 self.problem(
                     f"{key}[{name}]",
-                    _shown(text),
+                    shown(text),
                     "any label but those that the components set themselves",
                     "",
                     repair=f"pulumi config rm --path 'registry:{key}[\"{name}\"]'",
                 )
             elif not LABEL_KEY.fullmatch(name) or not LABEL_VALUE.fullmatch(text):
-                self.problem(f"{key}[{name}]", _shown(text), "a Kubernetes label", "value")
+                self.problem(f"{key}[{name}]", shown(text), "a Kubernetes label", "value")
         return labels
 
     def annotations(self, key: str, value: Any) -> Mapping[str, str] | None:
         annotations = self.texts(key, value)
         for name, text in (annotations or {}).items():
             if not LABEL_KEY.fullmatch(name):
-                self.problem(f"{key}[{name}]", _shown(text), "a Kubernetes annotation", "value")
+                self.problem(f"{key}[{name}]", shown(text), "a Kubernetes annotation", "value")
         return annotations
 
     def distinct(self, accounts: Sequence[Account]) -> None:
@@ -425,130 +264,7 @@ class _Reader:
             if first != index:
                 self.problem(
                     f"accounts[{index}].name",
-                    f"{_shown(account.name)}, which accounts[{first}] has already",
+                    f"{shown(account.name)}, which accounts[{first}] has already",
                     "a name of its own for each account",
                     f"{account.name}-2",
                 )
-
-    # -- single values: each gives None where nothing, or nothing usable, was given ----------------------------------
-
-    def group(self, key: str, value: Any, shape: type, also: Sequence[str] = ()) -> Mapping[str, Any]:
-        """The keys of a mapping, less those that its dataclass `shape` does not have."""
-        if value is None:
-            return {}
-        allowed = [*(camel(name) for name in shape.__dataclass_fields__), *also]
-        if not isinstance(value, Mapping):
-            self.misshaped(key, value, f"a mapping with the keys {', '.join(allowed)}")
-            return {}
-        for name in value:
-            if name not in allowed:
-                path = f"{key}.{name}" if key else str(name)
-                near = difflib.get_close_matches(str(name), allowed, n=1, cutoff=0.5)
-                self.problem(
-                    path,
-                    "not a key" + (f"; did you mean {near[0]}?" if near else ""),
-                    ", ".join(allowed),
-                    "",
-                    repair=f"pulumi config rm --path 'registry:{path}'",
-                )
-        return {name: given for name, given in value.items() if name in allowed and given is not None}
-
-    def each(self, key: str, value: Any, read: Any, one: str) -> tuple[Any, ...] | None:
-        if value is None:
-            return None
-        if not isinstance(value, Sequence) or isinstance(value, str) or not value:
-            self.misshaped(key, value, f"a list with at least {one}")
-            return None
-        found = [read(f"{key}[{index}]", item) for index, item in enumerate(value)]
-        return tuple(item for item in found if item is not None) or None
-
-    def text(self, key: str, value: Any, pattern: re.Pattern[str], allowed: str, example: str) -> str | None:
-        if value is None:
-            return None
-        if isinstance(value, str) and pattern.fullmatch(value):
-            return value
-        self.problem(key, _shown(value), f"{allowed}, such as {example}", example)
-        return None
-
-    def texts(self, key: str, value: Any) -> dict[str, str] | None:
-        if value is None:
-            return None
-        if isinstance(value, Mapping) and all(isinstance(v, str) and isinstance(k, str) for k, v in value.items()):
-            return dict(sorted(value.items()))
-        self.misshaped(key, value, "a mapping of texts to texts")
-        return None
-
-    def choice(self, key: str, value: Any, choices: type[StrEnum]) -> Any:
-        if value is None:
-            return None
-        if isinstance(value, str) and value in list(choices):
-            return choices(value)
-        near = difflib.get_close_matches(str(value), list(choices), n=1, cutoff=0.4)
-        self.problem(key, _shown(value), ", ".join(choices), str(near[0] if near else next(iter(choices))))
-        return None
-
-    def integer(self, key: str, value: Any, lowest: int, highest: int) -> int | None:
-        if value is None:
-            return None
-        whole = int(value) if isinstance(value, float) and value.is_integer() else value
-        if isinstance(whole, int) and not isinstance(whole, bool) and lowest <= whole <= highest:
-            return whole
-        self.problem(key, _shown(value), f"a whole number from {lowest} to {highest}", str(lowest))
-        return None
-
-    def boolean(self, key: str, value: Any) -> bool | None:
-        if value is None or isinstance(value, bool):
-            return value
-        self.problem(key, _shown(value), "true or false", "true")
-        return None
-
-    def address(self, key: str, value: Any) -> str | None:
-        if value is None:
-            return None
-        try:
-            return str(ipaddress.ip_address(value))
-        except ValueError:
-            self.problem(key, _shown(value), "an address out of the cluster's Service range", "10.96.0.50")
-            return None
-
-    # -- reporting ------------------------------------------------------------------------------------------------
-
-    def problem(self, key: str, given: str, allowed: str, example: str, repair: str | None = None) -> None:
-        repair = repair or SETTING_COMMAND.format(key=key, example=example)
-        self.problems.append(Problem(key=key, given=given, allowed=allowed, repair=repair))
-
-    def misshaped(self, key: str, value: Any, allowed: str) -> None:
-        self.problem(key, f"given {_kind(value)}", allowed, "", repair=f"pulumi config rm --path 'registry:{key}'")
-
-    @staticmethod
-    def chosen(**values: Any) -> dict[str, Any]:
-        """What was given; a dataclass has the defaults of the rest."""
-        return {name: value for name, value in values.items() if value is not None}
-
-
-def camel(field_name: str) -> str:
-    """The key of a stack file that a field stands for: cluster_ip -> clusterIp, class_ -> class."""
-    head, *tail = field_name.rstrip("_").split("_")
-    return head + "".join(word.capitalize() for word in tail)
-
-
-def _shown(value: Any) -> str:
-    """A scalar as it was given; of anything else only what it is, since it may hold a password."""
-    if isinstance(value, str | int | float | bool):
-        text = json.dumps(value, ensure_ascii=False)
-        return f"given {text if len(text) <= 80 else text[:77] + '...'}"
-    return f"given {_kind(value)}"
-
-
-def _kind(value: Any) -> str:
-    kinds = {str: "a text", bool: "true or false", int: "a number", float: "a number", type(None): "nothing"}
-    if isinstance(value, Mapping):
-        return "a mapping"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return "a list" if value else "an empty list"
-    return kinds.get(type(value), f"a {type(value).__name__}")
-
-
-def _before_colon(value: Any) -> Any:
-    """Without what may be a password: who writes user:password for a name means it well."""
-    return f"{value.partition(':')[0]}:..." if isinstance(value, str) and ":" in value else value

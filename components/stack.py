@@ -7,7 +7,8 @@ from typing import Any
 
 from pulumi.runtime import config as runtime_config
 
-from .resolve import ConfigError, Problem, problems_of
+from .reader import ConfigError, Problem
+from .resolve import problems_of
 from .settings import Settings
 
 TEXT_KEYS = ("anonymous", "namespace", "clusterDomain")

@@ -6,7 +6,8 @@ import pytest
 
 from components import args as typed
 from components import settings
-from components.resolve import ConfigError, camel, resolve
+from components.reader import ConfigError, camel
+from components.resolve import resolve
 
 GOOD = [
     ({}, "accounts", (settings.Account(name="push"),)),

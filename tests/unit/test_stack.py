@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from components.args import RegistryArgs
-from components.resolve import ConfigError, resolve
+from components.reader import ConfigError
+from components.resolve import resolve
 from components.settings import Settings
 from components.stack import PROGRAM_KEYS, parse
 

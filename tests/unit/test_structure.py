@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PURE_NAMES = ["settings", "reader", "resolve", "resolve_tls", "certificates", "names", "protocol", "smoke"]
 PURE = [
-    *(ROOT / "components" / name for name in ("settings.py", "resolve.py", "names.py", "protocol.py", "smoke.py")),
+    *(ROOT / "components" / f"{name}.py" for name in PURE_NAMES),
     *(ROOT / "components/render").rglob("*.py"),
 ]
 
