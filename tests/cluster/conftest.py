@@ -1,124 +1,21 @@
-"""A real cluster, the real engine and its providers, and a stack of the tests' own."""
+"""The real cluster, the real engine and its providers, and everybody who issues certificates."""
 
-import json
+import contextlib
+import ssl
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
 
+import httpx
 import pytest
-import yaml
 
-from lab import cluster, node, programs, workspace
+from lab import certmanager, cluster, facts, node, programs, workspace
+from tests.cluster.encrypted import HOST, NAMESPACE, Site, give, tls_secret
+from tests.cluster.harness import ROOT, Kubectl, Stack, until
+from tests.issuing import new_certificate, new_key
 
-ROOT = Path(__file__).parents[2]
-Value = TypeVar("Value")
-
-
-def until(get: Callable[[], Value], *, seconds: float, what: str) -> Value:
-    """What `get` gives as soon as it is something. Fails after `seconds`."""
-    end = time.monotonic() + seconds
-    while True:
-        value = get()
-        if value:
-            return value
-        assert time.monotonic() < end, f"{what}: not within {seconds} s"
-        time.sleep(0.25)
-
-
-class Kubectl:
-    """kubectl on the lab's cluster."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
-
-    def run(self, *arguments: str, text: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [str(programs.path("kubectl")), *arguments],
-            env=self._environment, input=text, capture_output=True, text=True, timeout=300, check=False,
-        )  # fmt: skip
-        assert not check or done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}{done.stdout}"
-        return done
-
-    def get(self, *arguments: str) -> dict[str, Any]:
-        return json.loads(self.run("get", "-o", "json", *arguments).stdout)
-
-    def apply(self, manifest: dict[str, Any]) -> None:
-        self.run("apply", "-f", "-", text=json.dumps(manifest))
-
-    def execute(self, namespace: str, pod: str, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.run("exec", "-n", namespace, pod, "--", *command, check=check)
-
-
-def run_pod(kubectl, name, image, *, namespace="default", pull_secret=None):
-    """Runs a pod that has its image pulled by kubelet; gives its state and its events."""
-    kubectl.run("delete", "pod", name, "-n", namespace, "--ignore-not-found", "--now", "--wait")
-    kubectl.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": name, "namespace": namespace},
-            "spec": {
-                "restartPolicy": "Never",
-                "automountServiceAccountToken": False,
-                "terminationGracePeriodSeconds": 0,
-                "imagePullSecrets": [{"name": pull_secret}] if pull_secret else [],
-                "containers": [{"name": "main", "image": image, "imagePullPolicy": "Always"}],
-            },
-        }
-    )
-
-    def settled():
-        pod = kubectl.get("pod", name, "-n", namespace)
-        status = pod["status"].get("containerStatuses", [{"state": {}}])[0]["state"]
-        reason = status.get("waiting", {}).get("reason", "")
-        if pod["status"]["phase"] in ("Succeeded", "Failed"):
-            return pod["status"]["phase"]
-        return reason if reason in ("ErrImagePull", "ImagePullBackOff") else None
-
-    state = until(settled, seconds=60, what=f"the pod {name}")
-    events = kubectl.get("events", "-n", namespace, "--field-selector", f"involvedObject.name={name}")["items"]
-    kubectl.run("delete", "pod", name, "-n", namespace, "--now")
-    return state, " ".join(event.get("message", "") for event in events)
-
-
-class Stack:
-    """A stack of the committed program, in a folder of its own, so that no committed file is written to."""
-
-    def __init__(self, folder: Path, name: str, environment: Mapping[str, str]) -> None:
-        self.name, self.folder, self.environment = name, folder, dict(environment)
-        (folder / "Pulumi.yaml").write_text(workspace.project((ROOT / "Pulumi.yaml").read_text(), ROOT))
-        self._file = folder / f"Pulumi.{name}.yaml"
-        self.pulumi("stack", "init", name)
-
-    def configure(self, **values: Any) -> None:
-        """The whole configuration, in a stack file's shape below `registry:`."""
-        held = yaml.safe_load(self._file.read_text())
-        held["config"] = {f"registry:{key}": value for key, value in values.items()}
-        self._file.write_text(yaml.safe_dump(held))
-
-    def pulumi(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [str(programs.path("pulumi")), "--cwd", str(self.folder), "--non-interactive", "--color=never", *arguments],
-            env=self.environment, capture_output=True, text=True, timeout=600, check=False,
-        )  # fmt: skip
-        assert not check or done.returncode == 0, f"pulumi {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
-        return done
-
-    def up(self, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.pulumi("up", "--yes", "--skip-preview", "--stack", self.name, check=check)
-
-    def outputs(self) -> dict[str, Any]:
-        shown = self.pulumi("stack", "output", "--json", "--show-secrets", "--stack", self.name)
-        return json.loads(shown.stdout)
-
-    def remove(self) -> None:
-        """All of it, the protected too: only for what a test has made."""
-        self.pulumi("state", "unprotect", "--all", "--yes", "--stack", self.name, check=False)
-        self.pulumi("destroy", "--yes", "--skip-preview", "--stack", self.name)
-        self.pulumi("stack", "rm", "--yes", "--stack", self.name)
+ACME_PORT = 14000
 
 
 @pytest.fixture(scope="session")
@@ -164,3 +61,59 @@ def on_node() -> Callable[..., subprocess.CompletedProcess[str]]:
         return done
 
     return run
+
+
+@pytest.fixture(scope="session")
+def acme(environment, tmp_path_factory):
+    """An ACME server on the node: Caddy's own. Its keys for the stack."""
+    folder = tmp_path_factory.mktemp("acme")
+    address = str(facts.lab().node)
+    (folder / "Caddyfile").write_text(
+        "{\n\tadmin off\n\tpersist_config off\n\tskip_install_trust\n\tauto_https disable_redirects\n}\n"
+        f"https://{address}:{ACME_PORT} {{\n\ttls internal\n\tacme_server {{\n\t\tlifetime 5m\n\t}}\n}}\n"
+    )
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            node.command(
+                ["env", f"XDG_DATA_HOME={folder}", f"XDG_CONFIG_HOME={folder}", str(programs.path("caddy")), "run",
+                 "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
+            ),
+            stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    root = folder / "caddy/pki/authorities/local/root.crt"
+    url = f"https://{address}:{ACME_PORT}/acme/local/directory"
+
+    def answers():
+        with contextlib.suppress(httpx.HTTPError, OSError):
+            trusting = ssl.create_default_context(cafile=str(root)) if root.exists() else None
+            return trusting and httpx.get(url, verify=trusting, trust_env=False).status_code == 200
+        return False
+
+    try:
+        until(answers, seconds=30, what="the ACME server")
+        yield {"host": HOST, "directory": url, "directoryCa": root.read_text(), "caCertificate": root.read_text()}
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def site(new_stack, kubectl, acme):
+    with certmanager.running():
+        stack = new_stack("cluster-tls")
+        site = Site(stack, kubectl, acme)
+        site.to("off")
+        site.given = (new_key(), None)
+        site.given = (site.given[0], new_certificate(site.given[0], "given CA"))
+        give(site)
+        issued = new_key()
+        kubectl.apply(tls_secret("issued-ca", issued, new_certificate(issued, "issued CA")))
+        kubectl.apply(
+            {
+                "apiVersion": "cert-manager.io/v1",
+                "kind": "Issuer",
+                "metadata": {"name": "issued", "namespace": NAMESPACE},
+                "spec": {"ca": {"secretName": "issued-ca"}},
+            }
+        )
+        yield site

@@ -11,7 +11,7 @@ import pytest
 
 from components.protocol import Client, Refused
 from lab import demo
-from tests.cluster.conftest import run_pod, until
+from tests.cluster.harness import run_pod, until
 
 pytestmark = pytest.mark.cluster
 
