@@ -19,9 +19,6 @@ KINDS = {  # kind -> (prefix, plural)
     "PersistentVolumeClaim": ("/api/v1", "persistentvolumeclaims"),
     "EndpointSlice": ("/apis/discovery.k8s.io/v1", "endpointslices"),
     "StorageClass": ("/apis/storage.k8s.io/v1", "storageclasses"),
-    "CustomResourceDefinition": ("/apis/apiextensions.k8s.io/v1", "customresourcedefinitions"),
-    "Issuer": ("/apis/cert-manager.io/v1", "issuers"),
-    "Certificate": ("/apis/cert-manager.io/v1", "certificates"),
 }
 
 
