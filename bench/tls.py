@@ -20,12 +20,9 @@ from rich.table import Table
 
 from bench.front import MEBIBYTE, random_file
 from components.protocol import Client
-from components.render import distribution, front
-from components.resolve import resolve
+from components.render import front
 from lab import programs, serve
-from tests.conftest import bcrypt_like
-from tests.issuing import new_certificate, new_key
-from tests.live.serving import free_ports
+from tests.live.encrypting import render_encrypted
 
 REPOSITORY = "bench/app"
 
@@ -57,30 +54,6 @@ def pull_seconds(url: str, ca: Path) -> float:
     return float(done.stdout)
 
 
-def render(folder: Path) -> front.Listen:
-    """The files of a registry with the internal mode's certificate in its place."""
-    http, https, metrics, certificate, registry, debug = free_ports(6)
-    listen = front.Listen(
-        host="127.0.0.1", http=http, https=https, metrics=metrics, certificate=certificate,
-        registry=registry, registry_debug=debug,
-    )  # fmt: skip
-    settings = resolve({"tls": {"mode": "internal"}})
-    ca_key, key = new_key(), new_key()
-    ca = new_certificate(ca_key, "ca")
-    own = folder / "certificates" / "internal"
-    own.mkdir(parents=True)
-    (own / "tls.crt").write_text(new_certificate(key, "registry", ["127.0.0.1"], issuer=(ca_key, ca)))
-    (own / "tls.key").write_text(key)
-    (folder / "ca.crt").write_text(ca)
-    text = front.caddyfile(
-        settings, [bcrypt_like("push")], listen, certificate_path="bench", certificates=str(own.parent),
-        log_output="discard",
-    )  # fmt: skip
-    (folder / "Caddyfile").write_text(text)
-    (folder / "config.yml").write_text(distribution.config(listen, str(folder / "data")))
-    return listen
-
-
 def push_past_the_front(listen: front.Listen, file: Path, digest: str) -> None:
     with Client(f"http://127.0.0.1:{listen.registry}", timeout=300) as client:
         client._token = "none"  # the registry itself asks for none
@@ -100,7 +73,7 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="bench-") as name, console.status("measuring …"):
             folder = Path(name)
-            listen = render(folder)
+            listen = render_encrypted(folder)
             file, digest = random_file(folder, options.size)
             with serve.running(folder, listen.http, listen.https, listen.registry):
                 push_past_the_front(listen, file, digest)

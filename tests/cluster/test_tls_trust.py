@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import httpx
@@ -135,13 +136,20 @@ def commands(client: str, etc: Path, tmp: Path) -> tuple[list[str], list[str]]:
     return table[client]
 
 
+@pytest.fixture
+def short_path():
+    """podman takes no folder for its state that is longer than 50 characters."""
+    with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
 @pytest.mark.parametrize("client", ["skopeo", "buildah", "podman", "crane", "oras"])
-def test_a_client_verifies_with_the_ca_and_refuses_without_it(client, encrypted, on_node, tmp_path):
-    images.assemble(images.HELLO, tmp_path / "hello.tar")
-    push, pull = commands(client, encrypted["with"], tmp_path)
+def test_a_client_verifies_with_the_ca_and_refuses_without_it(client, encrypted, on_node, short_path):
+    images.assemble(images.HELLO, short_path / "hello.tar")
+    push, pull = commands(client, encrypted["with"], short_path)
     on_node(*push, etc=encrypted["with"])
     on_node(*pull, etc=encrypted["with"])
-    for command in commands(client, encrypted["without"], tmp_path):
+    for command in commands(client, encrypted["without"], short_path):
         refused = on_node(*command, etc=encrypted["without"], check=False)
         assert refused.returncode != 0, f"{client} took a certificate of a CA that it does not know"
         assert re.search(r"(?i)unknown authority|certificate", refused.stdout + refused.stderr)
