@@ -70,19 +70,22 @@ def bcrypt_hash(password: str, salt: str) -> str:
     return bcrypt.hashpw(password.encode(), setting).decode()
 
 
-def credentials(host: str, passwords: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """What each account's holder needs: {account: {username, password, dockerConfigJson}}. All of it is secret."""
-    return {name: _credential(host, name, password) for name, password in sorted(passwords.items())}
+def credentials(hosts: Sequence[str], passwords: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """What each account's holder needs: {account: {username, password, dockerConfigJson}}. All of it is secret.
+
+    `hosts`: the names by which images may call the registry.
+    """
+    return {name: _credential(hosts, name, password) for name, password in sorted(passwords.items())}
 
 
-def _credential(host: str, name: str, password: str) -> dict[str, str]:
+def _credential(hosts: Sequence[str], name: str, password: str) -> dict[str, str]:
     auth = base64.b64encode(f"{name}:{password}".encode()).decode()
     entry = {"username": name, "password": password, "auth": auth}
     return {
         "username": name,
         "password": password,
         # the shape of ~/.docker/config.json and of a Secret of type kubernetes.io/dockerconfigjson
-        "dockerConfigJson": json.dumps({"auths": {host: entry}}),
+        "dockerConfigJson": json.dumps({"auths": dict.fromkeys(hosts, entry)}),
     }
 
 

@@ -37,7 +37,7 @@ def write(directory: Path, settings: Settings, listen: front.Listen) -> dict[str
         "namespace": settings.namespace,
         "service": settings.service.name,
         "policy": settings.policy,
-        "accounts": credentials(host, passwords),
+        "accounts": credentials([host], passwords),
     }
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name, text in {

@@ -125,7 +125,9 @@ class Registry(pulumi.ComponentResource):
         self.certificate = encrypted.certificate
         self.ca_certificate = encrypted.ca_certificate
         self.policy = pulumi.Output.from_input(settings.policy)
-        self.accounts = accounts.passwords.apply(lambda passwords: credentials(settings.image_host, passwords))
+        self.accounts = accounts.passwords.apply(
+            lambda passwords: credentials([settings.image_host, settings.host], passwords)
+        )
         self.register_outputs(
             {
                 "host": self.host,

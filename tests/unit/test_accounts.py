@@ -29,8 +29,9 @@ def test_a_password_longer_than_bcrypt_reads_is_refused():
 
 
 def test_the_docker_config_is_for_the_host_of_the_images():
-    given = credentials("r.example", {"ci": "p:w"})["ci"]
-    [(host, entry)] = json.loads(given["dockerConfigJson"])["auths"].items()
-    assert host == "r.example", "kubelet looks credentials up by the image's own host"
+    given = credentials(["r.example", "r.r.svc"], {"ci": "p:w"})["ci"]
+    auths = json.loads(given["dockerConfigJson"])["auths"]
+    assert list(auths) == ["r.example", "r.r.svc"], "kubelet looks credentials up by the image's own host"
+    entry = auths["r.example"]
     assert base64.b64decode(entry["auth"]).decode() == "ci:p:w"
     assert (entry["username"], entry["password"]) == ("ci", "p:w") == (given["username"], given["password"])
