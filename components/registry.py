@@ -27,7 +27,7 @@ SKIP_AWAIT = {"pulumi.com/skipAwait": "true"}
 class Registry(pulumi.ComponentResource):
     """A container registry with anonymous pull and authenticated push.
 
-    Owns its accounts, Deployment, PersistentVolumeClaim, Service and configuration. Owns neither its namespace,
+    Owns its accounts, CA, Deployment, PersistentVolumeClaim, Service and configuration. Owns neither its namespace,
     which must exist (`opts=ResourceOptions(depends_on=[namespace])`), nor a provider. Give it one with
     `enable_secret_mutable=True`, so that the front's Secret is updated rather than replaced.
     """
