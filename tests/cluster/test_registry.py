@@ -271,11 +271,21 @@ def test_the_volume_grows_in_place(stack, kubectl):
 
 
 def test_a_registrys_own_setting_rolls_the_pod(stack, kubectl):
-    before = life(the_pod(kubectl))
+    before = the_pod(kubectl)["metadata"]["uid"]
     requests = {"cpu": "50m", "memory": "96Mi"}
     stack.configure(**{**CONFIG, "storage": {"size": "3Gi"}, "resources": {"registry": {"requests": requests}}})
     stack.up()
-    assert life(the_pod(kubectl)) != before
+
+    def rolled():
+        pods = kubectl.get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=registry")["items"]
+        ready = [
+            pod
+            for pod in pods
+            if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
+        ]
+        return [pod["metadata"]["uid"] for pod in ready] not in ([], [before])
+
+    until(rolled, seconds=120, what="the new pod, once the old one has let go of the volume")
 
 
 def test_every_mistake_is_told_at_once_and_nothing_is_touched(stack, kubectl):
