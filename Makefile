@@ -22,7 +22,7 @@ up: .venv/installed ## a cluster on this machine, the registry deployed to it, a
 	$(LAB) run -- pulumi stack select --create $(STACK)
 	$(LAB) run -- pulumi up --yes --skip-preview --stack $(STACK)
 	$(LAB) demo
-	$(LAB) run -- $(CURDIR)/$(BIN)/python -m components.smoke
+	$(LAB) run -- $(CURDIR)/$(BIN)/python -m components.smoke --wait 60
 
 .PHONY: test
 test: .venv/installed ## pure, component and live tests

@@ -231,6 +231,18 @@ def run(target: Target, outputs: Mapping[str, Any], console: Console) -> bool:
     return well
 
 
+def _wait_for(target: Target, namespace: str, seconds: float) -> None:
+    """Raises NotFound where nothing answers within that time."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return _present(target, namespace)
+        except NotFound:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.5)
+
+
 def _present(target: Target, namespace: str) -> None:
     """Raises NotFound where nothing answers."""
     try:
@@ -310,6 +322,9 @@ def main() -> int:
         metavar="FILE",
         help="read `pulumi stack output --json --show-secrets` from a file, - for standard input",
     )
+    parser.add_argument(
+        "--wait", type=float, default=0, metavar="SECONDS", help="for the registry to come up; default: 0"
+    )
     parser.add_argument("--context", help="of the kubeconfig, for the port-forward")
     options = parser.parse_args()
     console = Console()
@@ -321,7 +336,7 @@ def main() -> int:
             outputs = stack_outputs(options.stack)
         given = contextlib.nullcontext(Target(url=options.url, verify=trust(outputs)) if options.url else None)
         with given if options.url else reached(outputs, options.context) as target:
-            _present(target, outputs["namespace"])
+            _wait_for(target, outputs["namespace"], options.wait)
             return 0 if run(target, outputs, console) else 1
     except (NotFound, OSError, ValueError) as error:
         print(f"smoke test: {error}", file=sys.stderr)
