@@ -231,18 +231,6 @@ def run(target: Target, outputs: Mapping[str, Any], console: Console) -> bool:
     return well
 
 
-def _wait_for(target: Target, namespace: str, seconds: float) -> None:
-    """Raises NotFound where nothing answers within that time."""
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            return _present(target, namespace)
-        except NotFound:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.5)
-
-
 def _present(target: Target, namespace: str) -> None:
     """Raises NotFound where nothing answers."""
     try:
@@ -313,6 +301,13 @@ def reached(outputs: Mapping[str, Any], context: str | None) -> Iterator[Target]
         process.wait()
 
 
+def _tested(options: argparse.Namespace, outputs: Mapping[str, Any], console: Console) -> int:
+    given = contextlib.nullcontext(Target(url=options.url, verify=trust(outputs)) if options.url else None)
+    with given if options.url else reached(outputs, options.context) as target:
+        _present(target, outputs["namespace"])
+        return 0 if run(target, outputs, console) else 1
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m components.smoke", description=__doc__.split("\n")[0])
     parser.add_argument("--stack", help="default: the selected one")
@@ -334,10 +329,14 @@ def main() -> int:
                 outputs = _checked(json.load(file))
         else:
             outputs = stack_outputs(options.stack)
-        given = contextlib.nullcontext(Target(url=options.url, verify=trust(outputs)) if options.url else None)
-        with given if options.url else reached(outputs, options.context) as target:
-            _wait_for(target, outputs["namespace"], options.wait)
-            return 0 if run(target, outputs, console) else 1
+        end = time.monotonic() + options.wait
+        while True:
+            try:
+                return _tested(options, outputs, console)
+            except NotFound:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.5)
     except (NotFound, OSError, ValueError) as error:
         print(f"smoke test: {error}", file=sys.stderr)
         return 2
