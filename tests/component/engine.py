@@ -1,6 +1,7 @@
 """An engine that deploys nothing and records everything, options included."""
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,9 @@ from tests.issuing import new_certificate, new_key
 SECRET_SIGNATURE = "4dabf18193072939515e22adb298388d"  # Pulumi's mark of a value of a special kind
 SECRET_KIND = "1b47061264138c4ac30d75fd1eb44270"
 CLUSTER_IP = "10.96.0.50"
+
+# A program that is refused leaves futures behind that nobody asks, and asyncio would tell of each at the very end.
+logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
 @dataclass
