@@ -112,13 +112,14 @@ def _cert_manager(name: str, settings: Settings, parent: pulumi.Resource, addres
     own_names = tls.host is None
     dns = [host for host in tls.hosts if not certificates.is_address(host)]
     addresses = [host for host in tls.hosts if certificates.is_address(host)]
+    secret = pod.certificate_secrets(settings)[TlsMode.CERT_MANAGER]
     kubernetes.apiextensions.CustomResource(
         f"{name}-certificate",
         api_version="cert-manager.io/v1",
         kind="Certificate",
-        metadata=pod.metadata(settings, pod.certificate_secrets(settings)[TlsMode.CERT_MANAGER]),
+        metadata=pod.metadata(settings, secret),
         spec={
-            "secretName": pod.certificate_secrets(settings)[TlsMode.CERT_MANAGER],
+            "secretName": secret,
             "dnsNames": [*(settings.service_names if own_names else [tls.host]), *dns],
             "ipAddresses": [*([address, *LOOPBACK] if own_names else []), *addresses],
             "issuerRef": {"group": "cert-manager.io", "kind": str(tls.issuer.kind), "name": tls.issuer.name},

@@ -61,26 +61,19 @@ def _unencrypted_key(tls: Any, encrypted: bool) -> list[Problem]:
     eab = tls.get("eab") if isinstance(tls, Mapping) else None
     if encrypted or not isinstance(eab, Mapping) or not eab.get("macKey"):
         return []
-    return [
-        Problem(
-            key="tls.eab.macKey",
-            given="given in clear text",
-            allowed="an encrypted text",
-            repair="pulumi config set --path --secret 'registry:tls.eab.macKey'",
-        )
-    ]
+    return [_in_clear_text("tls.eab.macKey", "an encrypted text")]
 
 
 def _unencrypted_passwords(accounts: Any, encrypted: bool) -> list[Problem]:
     if encrypted or not isinstance(accounts, list):
         return []
     return [
-        Problem(
-            key=f"accounts[{index}].password",
-            given="given in clear text",
-            allowed="an encrypted text, or no key for a generated one",
-            repair=f"pulumi config set --path --secret 'registry:accounts[{index}].password'",
-        )
+        _in_clear_text(f"accounts[{index}].password", "an encrypted text, or no key for a generated one")
         for index, account in enumerate(accounts)
         if isinstance(account, Mapping) and account.get("password") is not None
     ]
+
+
+def _in_clear_text(key: str, allowed: str) -> Problem:
+    repair = f"pulumi config set --path --secret 'registry:{key}'"
+    return Problem(key=key, given="given in clear text", allowed=allowed, repair=repair)

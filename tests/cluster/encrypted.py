@@ -1,13 +1,14 @@
 """An encrypted registry on the cluster: its stack, its certificates, and what port 443 shows."""
 
 import contextlib
+import functools
 import socket
 import ssl
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from tests.cluster.harness import until
+from tests.cluster.harness import life, registry_pod, until
 from tests.issuing import new_certificate, new_key
 
 NAMESPACE = "cluster-tls"
@@ -41,16 +42,10 @@ class Site:
         self.stack.up()
 
     def pod(self) -> dict:
-        pods = self.kubectl.get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=registry")["items"]
-        [pod] = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-        return pod
+        return registry_pod(self.kubectl, NAMESPACE)
 
     def life(self) -> tuple:
-        pod = self.pod()
-        containers = sorted(
-            (c["name"], c.get("containerID"), c["restartCount"]) for c in pod["status"]["containerStatuses"]
-        )
-        return pod["metadata"]["uid"], containers
+        return life(self.pod())
 
     def nudge(self) -> None:
         """Has kubelet look at the pod now, which it does within a minute anyway: the tests would only wait."""
@@ -59,8 +54,9 @@ class Site:
             "annotate", "pod", "-n", NAMESPACE, self.pod()["metadata"]["name"], f"nudge={self.nudges}", "--overwrite"
         )
 
-    @property
+    @functools.cached_property
     def address(self) -> str:
+        """The Service's, which no change of the mode replaces; asked for once, since tests look at it all the time."""
         return self.outputs["clusterIp"]
 
     @property

@@ -50,6 +50,20 @@ class Kubectl:
         return self.run("exec", "-n", namespace, pod, "--", *command, check=check)
 
 
+def registry_pod(kubectl: Kubectl, namespace: str) -> dict[str, Any]:
+    """The registry's one pod, an ending one aside."""
+    pods = kubectl.get("pods", "-n", namespace, "-l", "app.kubernetes.io/name=registry")["items"]
+    [pod] = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    return pod
+
+
+def life(pod: dict[str, Any]) -> tuple[str, list[tuple]]:
+    """What changes when a pod or one of its containers is started anew."""
+    return pod["metadata"]["uid"], sorted(
+        (c["name"], c.get("containerID"), c["restartCount"]) for c in pod["status"]["containerStatuses"]
+    )
+
+
 def run_pod(kubectl, name, image, *, namespace="default", pull_secret=None):
     """Runs a pod that has its image pulled by kubelet; gives its state and its events."""
     kubectl.run("delete", "pod", name, "-n", namespace, "--ignore-not-found", "--now", "--wait")

@@ -11,7 +11,7 @@ import pytest
 
 from components.protocol import Client, Refused
 from lab import demo
-from tests.cluster.harness import run_pod, until
+from tests.cluster.harness import life, registry_pod, run_pod, until
 
 pytestmark = pytest.mark.cluster
 
@@ -83,16 +83,7 @@ def login(outputs, name):
 
 
 def the_pod(kubectl):
-    pods = kubectl.get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=registry")["items"]
-    [pod] = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-    return pod
-
-
-def life(pod):
-    """What changes when a pod or one of its containers is started anew."""
-    return pod["metadata"]["uid"], sorted(
-        (c["name"], c.get("containerID"), c["restartCount"]) for c in pod["status"]["containerStatuses"]
-    )
+    return registry_pod(kubectl, NAMESPACE)
 
 
 def test_the_first_up_makes_a_working_registry(stack, outputs, kubectl):

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from components.protocol import Client
-from tests.cluster.encrypted import MODES, PROPAGATION_SECONDS, Site, issuer, served
+from tests.cluster.encrypted import MODES, PROPAGATION_SECONDS, Site, issuer, ready
 from tests.cluster.harness import until
 
 pytestmark = pytest.mark.cluster
@@ -108,10 +108,8 @@ def table():
 @pytest.mark.parametrize(("before", "after"), list(itertools.pairwise(WALK)), ids=lambda mode: mode)
 def test_going_from_one_mode_to_another_loses_nothing(before, after, site, table):
     want = MODES[after][1]
-    if (issuer(site.address) if before != "off" else served(site.address)) != MODES[before][1]:
-        site.to(before)
-        site.nudge()
-        until(lambda: issuer(site.address) == MODES[before][1], seconds=PROPAGATION_SECONDS, what=before)
+    if issuer(site.address) != MODES[before][1]:
+        ready(site, before)
     life = site.life()
     with Load(site, https=before != "off") as load:
         site.to(after)

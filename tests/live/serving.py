@@ -13,13 +13,13 @@ from pathlib import Path
 import bcrypt
 import httpx
 
+from components.accounts import BCRYPT_COST
 from components.render import distribution, front
 from components.render.front import Listen
 from components.resolve import resolve
 from components.settings import Settings
 from lab import serve
 
-BCRYPT_COST = 10  # what the components use
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 
