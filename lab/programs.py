@@ -62,6 +62,7 @@ _NODE = Go(
     "node",
     version=facts.KUBERNETES,
     tags="providerless",
+    quick=True,
     expected="6 min when nothing is compiled yet",
     ldflags=" ".join(
         [
@@ -77,7 +78,7 @@ _NODE = Go(
         ]
     ),
 )
-_RANDOM_TLS = Go("providers-random-tls", version="4.21.4-5.6.2", expected="1 min")
+_RANDOM_TLS = Go("providers-random-tls", version="4.21.4-5.6.2", quick=True, expected="1 min")
 _TINY = Go("tiny", version="1", expected="seconds")
 
 TABLE: dict[str, Program] = {
@@ -91,6 +92,7 @@ TABLE: dict[str, Program] = {
                 package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
                 version=facts.PULUMI,
                 tags="osusergo,grpcnotrace",
+                quick=True,
                 ldflags="-s -w "
                 + _version("github.com/pulumi/pulumi/sdk/v3/go/common/version.Version", f"v{facts.PULUMI}"),
                 expected="5 min",
@@ -98,7 +100,11 @@ TABLE: dict[str, Program] = {
             "pulumi",
             at_least("3.231", "version"),
         ),
-        Program("pulumi-resource-kubernetes", Go("provider-kubernetes", version="4.25.0", expected="3 min"), "pulumi"),
+        Program(
+            "pulumi-resource-kubernetes",
+            Go("provider-kubernetes", version="4.25.0", quick=True, expected="3 min"),
+            "pulumi",
+        ),
         Program("pulumi-resource-random", _RANDOM_TLS, "pulumi"),
         Program("pulumi-resource-tls", _RANDOM_TLS, "pulumi"),
         # the cluster
@@ -110,7 +116,7 @@ TABLE: dict[str, Program] = {
                 "coredns",
                 package="github.com/coredns/coredns",
                 version=facts.COREDNS,
-                ldflags="-s -w",
+                quick=True,
                 expected="1 min",
             ),
             "cluster",
@@ -159,14 +165,13 @@ TABLE: dict[str, Program] = {
                 "crane",
                 package="github.com/google/go-containerregistry/cmd/crane",
                 version=facts.CRANE,
-                ldflags="-s -w",
                 expected="seconds",
             ),
             "client",
         ),
         Program(
             "oras",
-            Go("oras", package="oras.land/oras/cmd/oras", version=facts.ORAS, ldflags="-s -w", expected="seconds"),
+            Go("oras", package="oras.land/oras/cmd/oras", version=facts.ORAS, expected="seconds"),
             "client",
         ),
         Program(
@@ -174,6 +179,7 @@ TABLE: dict[str, Program] = {
             Go(
                 "cert-manager",
                 version=facts.CERT_MANAGER,
+                quick=True,
                 ldflags="-s -w "
                 + _version("github.com/cert-manager/cert-manager/pkg/util.AppVersion", f"v{facts.CERT_MANAGER}"),
                 expected="3 min",
