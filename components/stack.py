@@ -38,6 +38,7 @@ def parse(values: Mapping[str, str], secret: set[str] = frozenset()) -> Stack:
     """
     args = {key: text if key in (*TEXT_KEYS, *PROGRAM_KEYS) else _structure(text) for key, text in values.items()}
     settings, problems = problems_of(args, also=PROGRAM_KEYS)
+    problems += _context(values.get("context"))
     problems += _unencrypted_passwords(args.get("accounts"), "accounts" in secret)
     problems += _unencrypted_key(args.get("tls"), "tls" in secret)
     if problems:
@@ -55,6 +56,14 @@ def _structure(text: Any) -> Any:
         return json.loads(text)
     except (TypeError, ValueError):
         return text  # whoever reads it says what should have been there
+
+
+def _context(given: str | None) -> list[Problem]:
+    if not given or given[0] not in "[{":
+        return []
+    kind = "a list" if given[0] == "[" else "a mapping"
+    repair = "pulumi config set registry:context NAME"
+    return [Problem(key="context", given=f"given {kind}", allowed="a context's name, as a text", repair=repair)]
 
 
 def _unencrypted_key(tls: Any, encrypted: bool) -> list[Problem]:

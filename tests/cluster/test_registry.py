@@ -281,12 +281,27 @@ def test_a_registrys_own_setting_rolls_the_pod(stack, kubectl):
 
 def test_every_mistake_is_told_at_once_and_nothing_is_touched(stack, kubectl):
     before = kubectl.get("all,cm,secret,pvc", "-n", NAMESPACE)
-    stack.configure(**{**CONFIG, "anonymus": "none", "namespace": "Other", "storage": {"size": "3"}})
+    stack.configure(
+        **{
+            **CONFIG,
+            "anonymus": "none",
+            "namespace": "Other",
+            "storage": {"size": "3"},
+            "replicas": "two",
+            "accounts": "ci",
+        }
+    )
     done = stack.up(check=False)
     assert done.returncode != 0
     said = done.stdout + done.stderr
-    assert "3 problems in the registry's settings" in said
-    for line in ("did you mean anonymous?", 'registry:namespace: given "Other"', 'registry:storage.size: given "3"'):
+    assert "5 problems in the registry's settings" in said
+    for line in (
+        "did you mean anonymous?",
+        'registry:namespace: given "Other"',
+        'registry:storage.size: given "3"',
+        'registry:replicas: given "two"',
+        "registry:accounts: given a text",
+    ):
         assert line in said, said
     assert "Traceback" not in said, "a mistake of the user's is no failure of the program"
     after = kubectl.get("all,cm,secret,pvc", "-n", NAMESPACE)

@@ -31,8 +31,21 @@ def test_the_defaults_of_the_project_file_are_the_defaults_of_the_settings():
 
 def test_the_project_file_describes_every_key():
     assert set(KEYS) == {*RegistryArgs.__annotations__, *PROGRAM_KEYS}
+    kinds = {str: "Text", int: "Whole number", list: "List", dict: "Mapping"}
     for key, declared in KEYS.items():
-        assert set(declared) >= {"type", "description", "default"}, key
+        assert set(declared) == {"description", "default"}, (
+            f"{key}: with `type` the CLI would refuse before the program"
+        )
+        assert declared["description"].startswith(f"{kinds[type(declared['default'])]}. "), key
+
+
+def test_values_of_a_wrong_kind_are_told_all_at_once():
+    values = {"replicas": "two", "storage": "20Gi", "accounts": "ci", "anonymous": ["pull"], "context": ["lab"]}
+    with pytest.raises(ConfigError) as caught:
+        parse(engine_texts({**values, "labels": 3, "service": "x", "clusterDomain": {"a": 1}}))
+    told = [problem.key for problem in caught.value.problems]
+    assert sorted(told) == sorted([*values, "labels", "service", "clusterDomain"])
+    assert all(problem.given and problem.allowed and problem.repair for problem in caught.value.problems)
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])
