@@ -38,6 +38,8 @@ class Registry(pulumi.ComponentResource):
     """Where pods reach it."""
     cluster_ip: pulumi.Output[str]
     """Address of the Service, by which nodes reach it."""
+    endpoint: pulumi.Output[Mapping[str, Any]]
+    """What the clients' files are made of; `python -m components.clients` makes them anew out of it."""
     clients: pulumi.Output[Mapping[str, Mapping[str, str]]]
     """Every client's files: {client: {path: content}}."""
     k0s: pulumi.Output[Mapping[str, Any]]
@@ -118,8 +120,15 @@ class Registry(pulumi.ComponentResource):
         endpoint = pulumi.Output.all(
             address=self.cluster_ip, ca=encrypted.ca_certificate, verifies=encrypted.covers_address
         ).apply(lambda values: _endpoint(settings, **values))
+        kubernetes.core.v1.ConfigMap(
+            f"{name}-clients",
+            metadata=pod.metadata(settings, f"{settings.service.name}-clients"),  # a fixed name, for pods to mount
+            data=endpoint.apply(clients.config_map),
+            opts=child,
+        )
         self.host = pulumi.Output.from_input(settings.image_host)
         self.url = pulumi.Output.from_input(settings.url)
+        self.endpoint = endpoint.apply(lambda found: found.output)
         self.clients = endpoint.apply(clients.files)
         self.k0s = endpoint.apply(k0s.outputs)
         self.certificate = encrypted.certificate
@@ -133,6 +142,7 @@ class Registry(pulumi.ComponentResource):
                 "host": self.host,
                 "url": self.url,
                 "clusterIp": self.cluster_ip,
+                "endpoint": self.endpoint,
                 "clients": self.clients,
                 "k0s": self.k0s,
                 "certificate": self.certificate,
@@ -171,6 +181,7 @@ def _endpoint(settings: Settings, *, address: str, ca: str | None, verifies: boo
         ca=ca,
         verifies_address=verifies,
         http=settings.tls.plain_pulls,
+        internal=settings.image_host == settings.host,
     )
 
 

@@ -35,6 +35,7 @@ def test_an_empty_argument_makes_a_whole_registry():
     engine, _ = build(registry())
     assert sorted(resource.kind for resource in engine.resources) == [
         "ConfigMap",
+        "ConfigMap",
         "Deployment",
         "InternalCA",
         "PersistentVolumeClaim",
@@ -66,6 +67,7 @@ def test_type_tokens_and_child_names_never_change(built):
         ("kubernetes:core/v1:Secret", "registry-front", "registry"),
         ("kubernetes:core/v1:Secret", "registry-upload", "registry"),
         ("kubernetes:core/v1:ConfigMap", "registry-config", "registry"),
+        ("kubernetes:core/v1:ConfigMap", "registry-clients", "registry"),
         ("kubernetes:core/v1:PersistentVolumeClaim", "registry-data", "registry"),
         ("kubernetes:apps/v1:Deployment", "registry-deployment", "registry"),
         ("kubernetes:core/v1:Service", "registry-service", "registry"),
@@ -80,6 +82,7 @@ def test_what_others_refer_to_by_name_has_a_fixed_one_and_the_rest_a_made_one(bu
         "registry-data": "registry-data",
         "registry-deployment": "registry",
         "registry-service": "registry",
+        "registry-clients": "registry-clients",
         "registry-config": None,
         "registry-upload": None,
     }

@@ -41,7 +41,7 @@ def test_podman_is_told_that_the_registry_is_insecure():
 def test_containerd_finds_the_name_at_the_services_address():
     hosts = tomllib.loads(clients.files(ENDPOINT)["containerd"][HOSTS])
     url = "http://10.96.0.50:80"
-    assert hosts == {"server": url, "host": {url: {"capabilities": ["pull", "resolve"]}}}
+    assert hosts == {"server": url, "host": {url: {"capabilities": ["pull", "resolve", "push"]}}}
 
 
 def test_an_http_host_of_containerd_never_skips_verification_and_names_its_port():
@@ -69,7 +69,7 @@ def test_with_tls_containerd_verifies_the_services_address():
     url = "https://10.96.0.50:443"
     assert tomllib.loads(files[HOSTS]) == {
         "server": url,
-        "host": {url: {"capabilities": ["pull", "resolve"], "ca": "ca.crt"}},
+        "host": {url: {"capabilities": ["pull", "resolve", "push"], "ca": "ca.crt"}},
     }
     assert files[HOSTS.replace("hosts.toml", "ca.crt")] == "PEM\n"
 

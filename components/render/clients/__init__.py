@@ -1,11 +1,25 @@
-"""The files that each client needs. One module a family, each with `files(endpoint) -> {path: content}`."""
+"""The files that each client needs. One module a family, each with its `CLIENTS`."""
 
 from ..endpoint import Endpoint
-from . import containerd, containers, docker
+from . import containerd, containers, docker, go_containerregistry, oras
+from .client import Client, Files, Login, Place, UnknownVersion
 
-FAMILIES = {"containerd": containerd, "docker": docker, "podman": containers}
+__all__ = ["CLIENTS", "Client", "Files", "Login", "Place", "UnknownVersion", "files"]
+
+FAMILIES = (containers, docker, containerd, go_containerregistry, oras)
+CLIENTS = {client.name: client for family in FAMILIES for client in family.CLIENTS}
 
 
-def files(endpoint: Endpoint) -> dict[str, dict[str, str]]:
-    """Every client's files: {client: {path: content}}. None of them holds a secret."""
-    return {client: module.files(endpoint) for client, module in FAMILIES.items()}
+def config_map(endpoint: Endpoint) -> dict[str, str]:
+    """The files that pods need, as a ConfigMap's data: {"CLIENT.NAME": content}, such as `podman.ca.crt`."""
+    return {
+        f"{client.name}.{path.rpartition('/')[2]}": content
+        for client in CLIENTS.values()
+        if client.places[0] is Place.POD
+        for path, content in client.files(endpoint).items()
+    }
+
+
+def files(endpoint: Endpoint) -> dict[str, Files]:
+    """Every client's files, where it usually stands and in its newest format: {client: {path: content}}."""
+    return {name: client.files(endpoint) for name, client in CLIENTS.items()}

@@ -3,28 +3,33 @@
 import tomli_w
 
 from ..endpoint import Endpoint
+from .client import Client, Files, Place
+from .go_containerregistry import AUTH_FILE, EVERYWHERE, login
 
 DIRECTORY = "/etc/containerd/certs.d"
+CONFIG = "/etc/containerd/config.toml"
 
 # The table of containerd's configuration that holds config_path, by the configuration's version: 2 is containerd 1.x,
 # 3 is 2.x (docs/cri/registry.md there). A colon list, the default since 2.2, does not work: containerd issue 12808.
 CONFIG_PATH_TABLE = {2: "io.containerd.grpc.v1.cri", 3: "io.containerd.cri.v1.images"}
+CONFIG_VERSIONS = {"2.0": 3, "1.5": 2}  # by the first version of containerd
 
 
-def files(endpoint: Endpoint) -> dict[str, str]:
-    """hosts.toml (containerd's docs/hosts.md). The image keeps its name; only the address is the Service's own.
+def files(endpoint: Endpoint, place: Place = Place.NODE, directory: str = DIRECTORY) -> Files:
+    """hosts.toml (containerd's docs/hosts.md). The image keeps its name; on a node the address is the Service's own.
 
     `server` names the same address, else containerd falls back to https://HOST when the registry does not answer.
     Never skip_verify on an http host: with it https is tried first.
     """
-    folder = f"{DIRECTORY}/{endpoint.host}"
-    host: dict[str, object] = {"capabilities": ["pull", "resolve"]}
+    node = place is Place.NODE
+    url, https = (endpoint.node_url, endpoint.node_https) if node else (endpoint.port_url, endpoint.https)
+    folder = f"{directory}/{endpoint.host}"
+    host: dict[str, object] = {"capabilities": ["pull", "resolve", "push"]}
     found = {}
-    if endpoint.node_https and endpoint.ca:
+    if https and endpoint.ca:
         host["ca"] = "ca.crt"  # relative to hosts.toml
         found[f"{folder}/ca.crt"] = endpoint.ca
-    hosts = {"server": endpoint.node_url, "host": {endpoint.node_url: host}}
-    return {f"{folder}/hosts.toml": tomli_w.dumps(hosts), **found}
+    return {f"{folder}/hosts.toml": tomli_w.dumps({"server": url, "host": {url: host}}), **found}
 
 
 def drop_in(version: int) -> str:
@@ -32,3 +37,32 @@ def drop_in(version: int) -> str:
     return tomli_w.dumps(
         {"version": version, "plugins": {CONFIG_PATH_TABLE[version]: {"registry": {"config_path": DIRECTORY}}}}
     )
+
+
+def with_config(endpoint: Endpoint, place: Place, format_: str) -> Files:
+    """hosts.toml, and in config.toml where it is looked for."""
+    piece = "# A piece of config.toml, to be merged into what is there.\n" + drop_in(CONFIG_VERSIONS[format_])
+    return {**files(endpoint, place), CONFIG: piece}
+
+
+CLIENTS = (
+    Client(
+        name="containerd",
+        title="containerd, by kubelet (CRI)",
+        render=with_config,
+        places=(Place.NODE,),
+        formats=tuple(CONFIG_VERSIONS),
+        shared=(CONFIG,),
+        finish="systemctl restart containerd, where config.toml was changed: pods go on running",
+        probe=lambda reference: ["crictl", "pull", reference],
+    ),
+    Client(
+        name="nerdctl",
+        title="nerdctl",
+        render=lambda endpoint, place, format_: files(endpoint, place),
+        places=EVERYWHERE,
+        login=login,
+        shared=(AUTH_FILE,),
+        probe=lambda reference: ["nerdctl", "pull", "--quiet", reference],
+    ),
+)

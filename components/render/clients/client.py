@@ -1,0 +1,94 @@
+"""What a client is: its files, the places it stands in, and the versions from which a format differs."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ..endpoint import Endpoint
+
+Files = dict[str, str]
+"""{path: content}. A path is absolute, or in the user's home (`~/…`), or for the folder one works in."""
+
+HOSTS = "/etc/hosts"
+
+
+class Place(StrEnum):
+    """Where the client runs."""
+
+    POD = "pod"  # the cluster's DNS knows the registry
+    NODE = "node"  # it does not, and the Service is reached by its address
+    OUTSIDE = "outside"  # there is no way to the Service but a forwarded port, under a name of its own
+
+
+class UnknownVersion(ValueError):
+    """A version that is no version, or older than any that the registry can be used with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Login:
+    """An account, for a file of credentials."""
+
+    username: str
+    password: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Client:
+    """One client program, or several that read the same files.
+
+    `render`: the files for an endpoint, a place and a format. None of them holds a secret.
+    `places`: where it can stand, the usual one first. `formats`: first version of each format, newest first.
+    `shared`: those of its files that hold other things as well, so that ours is merged into them.
+    `login`: the file that holds credentials, of an endpoint and an account; None where the client keeps none.
+    `probe`: a command line that asks the registry for an image that is not there, of a reference.
+    `finish`: what is left to do by hand, as one sentence. `proven`: the versions that the client tests ran, or none.
+    """
+
+    name: str
+    title: str
+    render: Callable[[Endpoint, Place, str], Files]
+    places: tuple[Place, ...]
+    also: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ("0",)
+    shared: tuple[str, ...] = ()
+    login: Callable[[Endpoint, Login], Files] | None = None
+    probe: Callable[[str], list[str]] | None = None
+    finish: str = ""
+    proven: tuple[str, ...] = ()
+
+    def files(self, endpoint: Endpoint, place: Place | None = None, version: str | None = None) -> Files:
+        """The client's files. `endpoint` is the registry's own, also for a client outside.
+
+        `version`: of the client, None for the newest. Raises UnknownVersion, and ValueError for a place that is none
+        of the client's.
+        """
+        place = place or self.places[0]
+        if place not in self.places:
+            raise ValueError(f"{self.name} is not used there; allowed: {', '.join(self.places)}")
+        seen = endpoint.outside() if place is Place.OUTSIDE else endpoint
+        return self.render(seen, place, self.format(version))
+
+    def format(self, version: str | None) -> str:
+        """The one of `formats` that this version of the client reads."""
+        if version is None:
+            return self.formats[0]
+        if not re.fullmatch(r"v?\d+(\.\d+){0,3}([-+~].*)?", version):
+            raise UnknownVersion(f"{version!r} is no version; allowed: one such as {self._example}")
+        for first in self.formats:
+            if _numbers(version) >= _numbers(first):
+                return first
+        raise UnknownVersion(f"{self.name} {version} is too old; allowed: {self.formats[-1]} or newer")
+
+    @property
+    def _example(self) -> str:
+        return self.proven[0] if self.proven else self.formats[0]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", re.split(r"[-+~]", version)[0]))
+
+
+def named(endpoint: Endpoint, place: Place) -> Files:
+    """The line that makes the registry's name known where no DNS does."""
+    return {HOSTS: f"{endpoint.address} {endpoint.host}\n"} if place is Place.NODE and endpoint.internal else {}
