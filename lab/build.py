@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -99,14 +100,7 @@ def make(source: Go, names: list[str]) -> None:
         try:
             binary = part / source.module
             command = [go, "build", *source.flags(), "-o", binary, source.package]
-            environment = {
-                **os.environ,
-                "CGO_ENABLED": "0",
-                "GOWORK": "off",
-                "GOFLAGS": "-mod=readonly -buildvcs=false",
-                **({"GOGC": "400"} if _roomy() else {}),  # the compiler collects less often: a tenth less work
-                "PATH": f"{go.parent}{os.pathsep}{os.environ.get('PATH', '')}",
-            }
+            environment = _environment(go)
             with report.step(f"build {source.module} {source.version}", source.expected), open(log, "w") as stream:
                 ended = subprocess.run(
                     command, cwd=source.folder, env=environment, stdout=stream, stderr=subprocess.STDOUT
@@ -122,6 +116,54 @@ def make(source: Go, names: list[str]) -> None:
             part.rename(place)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def fetching(sources: list[Go]) -> Iterator[None]:
+    """Fetches what the later programs are made of while the first is compiled: the one waits for the network only."""
+    if len(sources) < 2:
+        yield
+        return
+    go = find_go()
+    running: list[subprocess.Popen] = []
+    ended = threading.Event()
+
+    def fetch() -> None:
+        for source in sources[1:]:
+            tags = ["-tags", source.tags] if source.tags else []
+            if ended.is_set():
+                return
+            running[:] = [
+                subprocess.Popen(
+                    [go, "list", "-deps", *tags, source.package],  # only what is compiled, unlike `go mod download`
+                    cwd=source.folder,
+                    env=_environment(go),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,  # the build will say what is wrong
+                )
+            ]
+            running[0].wait()
+
+    thread = threading.Thread(target=fetch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        for process in running:
+            process.terminate()
+        thread.join()
+
+
+def _environment(go: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "CGO_ENABLED": "0",
+        "GOWORK": "off",
+        "GOFLAGS": "-mod=readonly -buildvcs=false",
+        **({"GOGC": "400"} if _roomy() else {}),  # the compiler collects less often: a tenth less work
+        "PATH": f"{go.parent}{os.pathsep}{os.environ.get('PATH', '')}",
+    }
 
 
 def last_lines(log: Path, count: int = 12) -> str:

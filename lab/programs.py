@@ -259,10 +259,12 @@ def build_all(names: list[str] | None = None) -> None:
     debian = {TABLE[name].source.package for name in missing if isinstance(TABLE[name].source, Debian)}
     if debian:
         packages.install(sorted(debian))
-    if modules := {TABLE[name].source.module for name in missing if isinstance(TABLE[name].source, Go)}:
-        build.check_room(len(modules))
-    for name in missing:
-        path(name)
+    sources = list(dict.fromkeys(TABLE[name].source for name in missing if isinstance(TABLE[name].source, Go)))
+    if sources:
+        build.check_room(len(sources))
+    with build.fetching(sources):
+        for name in missing:
+            path(name)
 
 
 def link_all() -> Path:

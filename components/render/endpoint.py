@@ -58,7 +58,7 @@ class Endpoint:
         """
         if not self.internal:
             return self
-        return dataclasses.replace(self, host=checked_host(host), address="127.0.0.1")
+        return dataclasses.replace(self, host=checked_host(host), address="127.0.0.1", internal=False)
 
     @property
     def url(self) -> str:

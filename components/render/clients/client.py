@@ -1,5 +1,6 @@
 """What a client is: its files, the places it stands in, and the versions from which a format differs."""
 
+import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,11 +36,13 @@ class Login:
 
 @dataclass(frozen=True, kw_only=True)
 class Client:
-    """One client program, or several that read the same files.
+    """One client program.
 
     `render`: the files for an endpoint, a place and a format. None of them holds a secret.
     `places`: where it can stand, the usual one first. `formats`: first version of each format, newest first.
-    `shared`: those of its files that hold other things as well, so that ours is merged into them.
+    `shared`: those of its files that hold other things as well, so that ours is merged into them. `lasting`: those of
+    which our piece stays when the client is configured otherwise, since other registries need it as well.
+    `beside`: as `render`, where files are there already: it is given a function that reads one by its path.
     `login`: the file that holds credentials, of an endpoint and an account; None where the client keeps none.
     `probe`: a command line that asks the registry for an image that is not there, of a reference.
     `finish`: what is left to do by hand, as one sentence. `proven`: the versions that the client tests ran, or none.
@@ -49,25 +52,49 @@ class Client:
     title: str
     render: Callable[[Endpoint, Place, str], Files]
     places: tuple[Place, ...]
-    also: tuple[str, ...] = ()
     formats: tuple[str, ...] = ("0",)
     shared: tuple[str, ...] = ()
+    lasting: tuple[str, ...] = ()
+    beside: Callable[[Endpoint, Place, str, Callable[[str], str | None]], Files] | None = None
     login: Callable[[Endpoint, Login], Files] | None = None
     probe: Callable[[str], list[str]] | None = None
     finish: str = ""
     proven: tuple[str, ...] = ()
 
-    def files(self, endpoint: Endpoint, place: Place | None = None, version: str | None = None) -> Files:
-        """The client's files. `endpoint` is the registry's own, also for a client outside.
+    def files(
+        self,
+        endpoint: Endpoint,
+        place: Place | None = None,
+        version: str | None = None,
+        read: Callable[[str], str | None] | None = None,
+    ) -> Files:
+        """The client's files. `endpoint` is the registry's own; one for a client outside may be given as well.
 
-        `version`: of the client, None for the newest. Raises UnknownVersion, and ValueError for a place that is none
-        of the client's.
+        `version`: of the client, None for the newest. `read`: gives the text of a file that is there already, or None.
+        Raises UnknownVersion, and ValueError for a place that is none of the client's.
         """
         place = place or self.places[0]
         if place not in self.places:
             raise ValueError(f"{self.name} is not used there; allowed: {', '.join(self.places)}")
         seen = endpoint.outside() if place is Place.OUTSIDE else endpoint
+        if self.beside and read:
+            return self.beside(seen, place, self.format(version), read)
         return self.render(seen, place, self.format(version))
+
+    def others(self, endpoint: Endpoint) -> list[Files]:
+        """What it may have been given before, in any mode, place and format. Of use for what it must not have now."""
+        modes = [{"https": False, "ca": None}] + [
+            {"https": True, "ca": "a CA", "verifies_address": address, "http": http}
+            for address in (True, False)
+            for http in (True, False)
+        ]
+        return [
+            {path: text for path, text in found.items() if path not in self.lasting}
+            for mode in modes
+            for place in self.places
+            for format_ in self.formats
+            for found in [self.render(dataclasses.replace(endpoint, **mode), place, format_)]
+        ]
 
     def format(self, version: str | None) -> str:
         """The one of `formats` that this version of the client reads."""

@@ -1,5 +1,8 @@
 """containerd, as kubelet, nerdctl and k0s use it: one hosts.toml for each registry, read anew at each pull."""
 
+import tomllib
+from collections.abc import Callable
+
 import tomli_w
 
 from ..endpoint import Endpoint
@@ -41,8 +44,25 @@ def drop_in(version: int) -> str:
 
 def with_config(endpoint: Endpoint, place: Place, format_: str) -> Files:
     """hosts.toml, and in config.toml where it is looked for."""
-    piece = "# A piece of config.toml, to be merged into what is there.\n" + drop_in(CONFIG_VERSIONS[format_])
-    return {**files(endpoint, place), CONFIG: piece}
+    return {**files(endpoint, place), CONFIG: _piece(CONFIG_VERSIONS[format_])}
+
+
+def beside(endpoint: Endpoint, place: Place, format_: str, read: Callable[[str], str | None]) -> Files:
+    """The same for a config.toml that is there: of its version, and into the folder that it names, if there is one."""
+    try:
+        config = tomllib.loads(read(CONFIG) or "")
+    except tomllib.TOMLDecodeError:
+        return with_config(endpoint, place, format_)  # whoever merges it will say what is wrong
+    version = config.get("version", CONFIG_VERSIONS[format_])
+    for table in CONFIG_PATH_TABLE.values():
+        folder = config.get("plugins", {}).get(table, {}).get("registry", {}).get("config_path")
+        if folder and ":" not in folder:
+            return files(endpoint, place, folder)
+    return {**files(endpoint, place), CONFIG: _piece(version if version in CONFIG_PATH_TABLE else 2)}
+
+
+def _piece(version: int) -> str:
+    return "# A piece of config.toml, to be merged into what is there.\n" + drop_in(version)
 
 
 CLIENTS = (
@@ -53,6 +73,8 @@ CLIENTS = (
         places=(Place.NODE,),
         formats=tuple(CONFIG_VERSIONS),
         shared=(CONFIG,),
+        lasting=(CONFIG,),
+        beside=beside,
         finish="systemctl restart containerd, where config.toml was changed: pods go on running",
         probe=lambda reference: ["crictl", "pull", reference],
     ),

@@ -7,7 +7,7 @@ import tomli_w
 
 from ..endpoint import Endpoint
 from .auths import auths
-from .client import Client, Files, Login, Place, named
+from .client import HOSTS, Client, Files, Login, Place, named
 from .profile import Script
 
 DIRECTORY = "/etc/containers/registries.conf.d"
@@ -61,17 +61,23 @@ def _ca(host: str, endpoint: Endpoint) -> Files:
     return {f"{CERTIFICATES}/{host}/ca.crt": endpoint.ca} if endpoint.ca else {}
 
 
-CLIENTS = (
-    Client(
-        name="podman",
-        also=("buildah", "skopeo"),
-        title="Podman, Buildah, Skopeo",
+def _reader(name: str, *probe: str) -> Client:
+    """One of the three programs that read these files and keep credentials in the same place."""
+    return Client(
+        name=name,
+        title=name.capitalize(),
         render=files,
         places=(Place.POD, Place.NODE, Place.OUTSIDE),
         login=login,
-        shared=(AUTH_FILE, "/etc/hosts"),
-        probe=lambda reference: ["podman", "pull", "--quiet", reference],
-    ),
+        shared=(AUTH_FILE, HOSTS),
+        probe=lambda reference: [name, *probe[:-1], probe[-1] + reference],
+    )
+
+
+CLIENTS = (
+    _reader("podman", "pull", "--quiet", ""),
+    _reader("buildah", "pull", "--quiet", ""),
+    _reader("skopeo", "inspect", "docker://"),
     Client(
         name="buildah-env",
         title="Buildah without a file in /etc (BUILD_REGISTRY_SOURCES)",
@@ -86,7 +92,7 @@ CLIENTS = (
         title="CRI-O",
         render=crio,
         places=(Place.NODE,),
-        shared=("/etc/hosts",),
+        shared=(HOSTS,),
         finish="systemctl reload crio",
         probe=lambda reference: ["crictl", "pull", reference],
     ),

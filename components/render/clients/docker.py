@@ -3,7 +3,7 @@
 import json
 
 from ..endpoint import Endpoint
-from .client import Client, Files, Place, named
+from .client import HOSTS, Client, Files, Place, named
 from .go_containerregistry import AUTH_FILE, EVERYWHERE, login
 
 DAEMON = "/etc/docker/daemon.json"
@@ -29,7 +29,7 @@ CLIENTS = (
         render=files,
         places=EVERYWHERE,
         login=login,
-        shared=(DAEMON, AUTH_FILE, "/etc/hosts"),
+        shared=(DAEMON, AUTH_FILE, HOSTS),
         finish="systemctl reload docker: it reads insecure-registries anew without a restart",
         probe=lambda reference: ["docker", "pull", "--quiet", reference],
     ),

@@ -6,7 +6,7 @@ names in .local as well.
 
 from ..endpoint import Endpoint
 from .auths import auths
-from .client import Client, Files, Login, Place, named
+from .client import HOSTS, Client, Files, Login, Place, named
 from .profile import Script
 
 AUTH_FILE = "~/.docker/config.json"
@@ -45,7 +45,7 @@ CLIENTS = (
         render=crane,
         places=EVERYWHERE,
         login=login,
-        shared=(AUTH_FILE, "/etc/hosts"),
+        shared=(AUTH_FILE, HOSTS),
         probe=lambda reference: ["crane", "manifest", reference],
     ),
     Client(
@@ -54,7 +54,7 @@ CLIENTS = (
         render=ko,
         places=EVERYWHERE,
         login=login,
-        shared=(AUTH_FILE, "/etc/hosts"),
+        shared=(AUTH_FILE, HOSTS),
     ),
     Client(
         name="cosign",
@@ -62,7 +62,7 @@ CLIENTS = (
         render=cosign,
         places=EVERYWHERE,
         login=login,
-        shared=(AUTH_FILE, "/etc/hosts"),
+        shared=(AUTH_FILE, HOSTS),
         probe=lambda reference: ["cosign", "triangulate", reference],
     ),
 )

@@ -2,7 +2,7 @@
 
 from ..endpoint import Endpoint
 from .auths import auths
-from .client import Client, Files, Login, Place, named
+from .client import HOSTS, Client, Files, Login, Place, named
 from .go_containerregistry import EVERYWHERE
 from .go_containerregistry import login as docker_login
 from .profile import Script
@@ -38,7 +38,7 @@ CLIENTS = (
         render=oras,
         places=EVERYWHERE,
         login=docker_login,
-        shared=("~/.docker/config.json", "/etc/hosts"),
+        shared=("~/.docker/config.json", HOSTS),
         probe=lambda reference: ["oras", "manifest", "fetch", reference],
     ),
     Client(
@@ -48,7 +48,7 @@ CLIENTS = (
         places=EVERYWHERE,
         formats=("3.18", "3.13"),
         login=helm_login,
-        shared=(HELM_AUTH_FILE, "/etc/hosts"),
+        shared=(HELM_AUTH_FILE, HOSTS),
         probe=lambda reference: [
             "helm",
             "show",
