@@ -44,6 +44,10 @@ local: .venv/installed ## registry and front as two processes on loopback, where
 smoke: .venv/installed ## the smoke test against the deployed stack
 	$(LAB) run -- $(CURDIR)/$(BIN)/python -m components.smoke
 
+.PHONY: debug-pod
+debug-pod: .venv/installed ## a shell in a pod whose clients know the registry
+	$(LAB) run -- $(CURDIR)/$(BIN)/python -m components.debug_pod --image docker.io/library/alpine:latest --image localhost/lab/toolbox:1
+
 .PHONY: status
 status: .venv/installed ## what runs
 	$(LAB) status

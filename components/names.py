@@ -37,6 +37,10 @@ READY_PATH = "/readyz"
 # smoke test can remove what it pushed without any account having to hold the delete permission.
 SMOKE_REPOSITORY = "registry-smoke-test"
 
+# -- what else is known by name ---------------------------------------------------------------------
+CLIENTS_CONFIG_MAP = "{service}-clients"  # for pods to mount
+DEBUG_POD = "registry-debug"
+
 # -- how it runs ------------------------------------------------------------------------------------
 DRAIN_SECONDS = 60  # how long a stopping registry waits for requests under way
 USER_ID = 1000

@@ -122,7 +122,7 @@ class Registry(pulumi.ComponentResource):
         ).apply(lambda values: _endpoint(settings, **values))
         kubernetes.core.v1.ConfigMap(
             f"{name}-clients",
-            metadata=pod.metadata(settings, f"{settings.service.name}-clients"),  # a fixed name, for pods to mount
+            metadata=pod.metadata(settings, names.CLIENTS_CONFIG_MAP.format(service=settings.service.name)),
             data=endpoint.apply(clients.config_map),
             opts=child,
         )

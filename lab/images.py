@@ -59,6 +59,7 @@ case "$1" in
 esac
 exec "$@"
 """
+PROFILE = 'for script in /etc/profile.d/*.sh; do [ ! -r "$script" ] || . "$script"; done\n'  # as Alpine has it
 STORAGE = '[storage]\ndriver = "vfs"\nrunroot = "/tmp/containers-run"\ngraphroot = "/tmp/containers"\n'
 
 
@@ -106,6 +107,7 @@ IMAGES = [
         env={"HOME": "/tmp"},
         files={
             "etc/containers/policy.json": json.dumps({"default": [{"type": "insecureAcceptAnything"}]}) + "\n",
+            "etc/profile": PROFILE,
             "etc/containers/registries.conf": "# short names have no registry here: write the full one\n",
             "etc/containers/storage.conf": STORAGE,
         },

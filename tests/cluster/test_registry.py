@@ -27,6 +27,7 @@ CONFIG = {
 }
 # requirements.md's own way: the name, insecure, nothing else
 REGISTRIES_CONF = f'[[registry]]\nlocation = "{HOST}"\ninsecure = true\n'
+TOOLBOX = "localhost/lab/toolbox:1"
 PROPAGATION_SECONDS = 150  # kubelet reads a Secret again within its sync period and its cache's age
 
 
@@ -63,7 +64,7 @@ def toolbox(kubectl):
                 "containers": [
                     {
                         "name": "toolbox",
-                        "image": "localhost/lab/toolbox:1",
+                        "image": TOOLBOX,
                         "imagePullPolicy": "Never",
                         "command": ["sleep", "86400"],
                         "securityContext": {"privileged": True},  # buildah mounts
@@ -173,6 +174,27 @@ def test_buildah_does_not_wait_for_https(toolbox):
         times.append(time.monotonic() - start)
     print(f"buildah pull with insecure = true: {min(times):.2f} s, kubectl exec included")
     assert min(times) < 10, "where port 443 is not declared it waits for 30 s"
+
+
+def test_in_the_debug_pod_every_client_pulls_without_a_flag(toolbox, outputs, kubectl, environment):
+    command = ["--outputs", "-", "--keep", "--image", "localhost/lab/no-such-image:1", "--image", TOOLBOX]
+    done = subprocess.run(
+        [sys.executable, "-m", "components.debug_pod", *command],
+        input=json.dumps(outputs), env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"registry-debug runs {TOOLBOX}" in done.stdout, "the first image cannot be pulled, the second is there"
+    try:
+        for pull in (
+            f"buildah --storage-driver vfs pull {HOST}/pod/crane:1",
+            f"skopeo inspect docker://{HOST}/pod/crane:1",
+            f"crane manifest {HOST}/pod/crane:1",
+            f"oras manifest fetch {HOST}/pod/oras:1",
+            f"curl --fail --silent --show-error http://{HOST}/v2/pod/crane/tags/list",
+        ):
+            kubectl.execute("default", "registry-debug", "sh", "-lc", pull)
+    finally:
+        kubectl.run("delete", "pod", "registry-debug", "--now")
 
 
 def test_kubelet_pulls_by_the_same_name(outputs, kubectl, tmp_path):

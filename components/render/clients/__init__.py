@@ -13,11 +13,15 @@ CLIENTS = {client.name: client for family in FAMILIES for client in family.CLIEN
 def config_map(endpoint: Endpoint) -> dict[str, str]:
     """The files that pods need, as a ConfigMap's data: {"CLIENT.NAME": content}, such as `podman.ca.crt`."""
     return {
-        f"{client.name}.{path.rpartition('/')[2]}": content
+        config_map_key(client.name, path): content
         for client in CLIENTS.values()
         if client.places[0] is Place.POD
         for path, content in client.files(endpoint).items()
     }
+
+
+def config_map_key(client: str, path: str) -> str:
+    return f"{client}.{path.rpartition('/')[2]}"
 
 
 def files(endpoint: Endpoint) -> dict[str, Files]:
