@@ -114,7 +114,6 @@ TABLE: dict[str, Program] = {
             "coredns",
             Go(
                 "coredns",
-                package="github.com/coredns/coredns",
                 version=facts.COREDNS,
                 quick=True,
                 expected="1 min",
@@ -148,7 +147,6 @@ TABLE: dict[str, Program] = {
             "registry",
             Go(
                 "registry",
-                package="github.com/distribution/distribution/v3/cmd/registry",
                 version=facts.REGISTRY,
                 ldflags="-s -w "
                 + _version("github.com/distribution/distribution/v3/version.version", f"v{facts.REGISTRY}"),
