@@ -1,12 +1,38 @@
 """The files that each client needs. One module a family, each with its `CLIENTS`."""
 
 from ..endpoint import Endpoint
-from . import containerd, containers, docker, go_containerregistry, oras
+from . import (
+    buildkit,
+    containerd,
+    containers,
+    docker,
+    go_containerregistry,
+    k0s,
+    k3s,
+    kaniko,
+    kubernetes,
+    local_clusters,
+    oras,
+    talos,
+)
 from .client import Client, Files, Login, Place, UnknownVersion
 
 __all__ = ["CLIENTS", "Client", "Files", "Login", "Place", "UnknownVersion", "files"]
 
-FAMILIES = (containers, docker, containerd, go_containerregistry, oras)
+FAMILIES = (
+    containers,
+    docker,
+    containerd,
+    go_containerregistry,
+    oras,
+    k0s,
+    k3s,
+    talos,
+    local_clusters,
+    buildkit,
+    kaniko,
+    kubernetes,
+)
 CLIENTS = {client.name: client for family in FAMILIES for client in family.CLIENTS}
 
 
