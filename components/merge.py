@@ -39,7 +39,7 @@ def merged(path: str, before: str | None, piece: str | None, stale: Sequence[str
     _merge(held, wanted)
     if _plain(held) == plain:
         return before
-    return write(held) if held else None
+    return write(held).lstrip("\n") if held else None
 
 
 def _merge(held: MutableMapping[str, Any], piece: Mapping[str, Any]) -> None:
