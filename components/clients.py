@@ -108,7 +108,7 @@ def shown(wanted: Wanted, path: str | None, console: Console) -> int:
         return 0
     for name, content in files.items():
         shared = "  (to be merged into what is there)" if name in wanted.client.shared else ""
-        console.print(f"[bold cyan]{escape(name)}[/]{shared}")
+        console.print(f"[bold cyan]{escape(name)}[/]{shared}", soft_wrap=True)
         console.print(escape(content), highlight=False, soft_wrap=True)
     if not files:
         console.print("It needs no file: the certificate is of a CA that it trusts already.")

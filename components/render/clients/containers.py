@@ -80,7 +80,7 @@ CLIENTS = (
     _reader("skopeo", "inspect", "docker://"),
     Client(
         name="buildah-env",
-        title="Buildah without a file in /etc (BUILD_REGISTRY_SOURCES)",
+        title="Buildah, by BUILD_REGISTRY_SOURCES",
         render=sources,
         places=(Place.POD, Place.OUTSIDE),
         login=login,
