@@ -294,6 +294,18 @@ def test_a_login_is_of_this_registry_and_stands_in_its_own_file(client):
         assert path not in client.files(PLAIN)
 
 
+@pytest.mark.parametrize("host", ["localhost:5000", "R.Example.com"])
+def test_objects_are_named_after_the_registry_as_kubernetes_allows_it(host):
+    [secret] = documents(kubernetes.login(dataclasses.replace(PLAIN, host=host), ACCOUNT)[kubernetes.CREDENTIALS])
+    check("registry-credentials.yaml", yaml.safe_dump(secret))
+    assert secret["metadata"]["name"] == host.replace(":", "-").lower()
+
+
+def test_a_ca_in_yaml_is_as_readable_as_in_its_own_file():
+    text = clients.CLIENTS["talos"].files(COVERED)["talos-registry.yaml"]
+    assert all(f"  {line}\n" in text for line in CA.splitlines())
+
+
 def test_the_secret_is_the_one_that_the_service_account_names():
     [account] = documents(clients.CLIENTS["kubernetes"].files(PLAIN)[kubernetes.SERVICE_ACCOUNT])
     [secret] = documents(kubernetes.login(PLAIN, ACCOUNT)[kubernetes.CREDENTIALS])

@@ -13,9 +13,9 @@ MICROK8S = "/var/snap/microk8s/current/args/certs.d"
 KIND, KIND_FOLDER = "kind-registry.yaml", "kind-registry"
 MINIKUBE = "~/.minikube/files"
 
-# By kind's first version: patches for which versions of containerd's configuration. All images so far have one of
-# version 2 (kind images/base/files/etc/containerd/config.toml). From 0.32 a patch that names another version is left
-# out, before it would have been merged nevertheless (its pkg/internal/patch/toml.go).
+# By kind's first version: patches for which versions of containerd's configuration. All images up to 0.33 have one of
+# version 2 (kind images/base/files/etc/containerd/config.toml). Since 0.32 kind leaves out a patch that names another
+# version than the image has; before, it merged it all the same (its pkg/internal/patch/toml.go).
 KIND_PATCHES = {"0.32": (2, 3), "0.11": (2,)}
 
 
@@ -27,8 +27,8 @@ def microk8s(endpoint: Endpoint, place: Place, format_: str) -> Files:
 def kind(endpoint: Endpoint, place: Place, format_: str) -> Files:
     """A cluster whose node has the folder mounted, relative to where kind is started (its providers make it absolute).
 
-    The patch is needed with every image, although kind's documentation says otherwise of those from 0.27 on: none sets
-    config_path, and what containerd 2 takes instead is no usable folder (kind issue 3918, containerd issue 12808).
+    Always with the patch: no image sets config_path. kind's documentation calls it needless from 0.27 on; but those of
+    0.27 to 0.30 read no certs.d (kind issue 3918), and those since do so by a default of containerd's.
     """
     mount = {"hostPath": KIND_FOLDER, "containerPath": containerd.DIRECTORY, "readOnly": True}
     cluster = {
