@@ -26,7 +26,7 @@ up: .venv/installed ## a cluster on this machine, the registry deployed to it, a
 
 .PHONY: test
 test: .venv/installed ## pure, component and live tests
-	$(LAB) build registry caddy crane oras skopeo buildah podman docker dockerd containerd ctr
+	$(LAB) build registry caddy crane oras skopeo buildah podman docker dockerd containerd ctr parse-kind parse-k3s parse-buildkit
 	$(BIN)/python -m pytest --quiet
 
 .PHONY: test-cluster

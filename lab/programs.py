@@ -80,6 +80,7 @@ _NODE = Go(
 )
 _RANDOM_TLS = Go("providers-random-tls", version="4.21.4-5.6.2", quick=True, expected="1 min")
 _TINY = Go("tiny", version="1", expected="seconds")
+_PARSERS = Go("parsers", version="1", quick=True, expected="1 min")
 
 TABLE: dict[str, Program] = {
     program.name: program
@@ -191,6 +192,8 @@ TABLE: dict[str, Program] = {
         Program("podman", Debian("podman"), "test"),
         Program("docker", Debian("docker.io"), "test"),
         Program("dockerd", Debian("docker.io"), "test"),
+        # the readers of clients that the tests do not run
+        *(Program(f"parse-{name}", _PARSERS, "test", None) for name in ("kind", "k3s", "buildkit")),
         # helm, buildkit and containerd 2.x: further rows here, when something needs them
     ]
 }
