@@ -172,7 +172,9 @@ def test_plain_http_never_mentions_https_or_a_ca_and_tls_never_turns_verificatio
 @every_client
 def test_nodes_are_given_no_address_but_their_own(client):
     for case in cases(client, Place.NODE):
-        texts = {value for found in case.read().values() for _, value in walk(found) if isinstance(value, str)}
+        texts = {
+            text for found in case.read().values() for pair in walk(found) for text in pair if isinstance(text, str)
+        }
         urls = {text for text in texts if text.startswith(("http://", "https://"))} - {kubernetes.FORWARDING}
         assert urls <= {MODES[case.mode].node_url}, case
 
