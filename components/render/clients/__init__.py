@@ -43,6 +43,7 @@ def config_map(endpoint: Endpoint) -> dict[str, str]:
         for client in CLIENTS.values()
         if client.places[0] is Place.POD
         for path, content in client.files(endpoint).items()
+        if path.startswith("/")  # the others are for whoever applies them, not to be mounted
     }
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import tomli_w
 
 from ..endpoint import Endpoint
-from .client import Client, Files, Place
+from . import nodes
+from .client import HOSTS, Client, Files, Place
 from .go_containerregistry import AUTH_FILE, EVERYWHERE, login
 
 DIRECTORY = "/etc/containerd/certs.d"
@@ -44,7 +45,7 @@ def drop_in(version: int) -> str:
 
 def with_config(endpoint: Endpoint, place: Place, format_: str) -> Files:
     """hosts.toml, and in config.toml where it is looked for."""
-    return {**files(endpoint, place), CONFIG: _piece(CONFIG_VERSIONS[format_])}
+    return {**files(endpoint, place), CONFIG: _piece(CONFIG_VERSIONS[format_]), **nodes.known(endpoint)}
 
 
 def beside(endpoint: Endpoint, place: Place, format_: str, read: Callable[[str], str | None]) -> Files:
@@ -57,8 +58,9 @@ def beside(endpoint: Endpoint, place: Place, format_: str, read: Callable[[str],
     for table in CONFIG_PATH_TABLE.values():
         folder = config.get("plugins", {}).get(table, {}).get("registry", {}).get("config_path")
         if folder and ":" not in folder:
-            return files(endpoint, place, folder)
-    return {**files(endpoint, place), CONFIG: _piece(version if version in CONFIG_PATH_TABLE else 2)}
+            return {**files(endpoint, place, folder), **nodes.known(endpoint)}
+    piece = _piece(version if version in CONFIG_PATH_TABLE else 2)
+    return {**files(endpoint, place), CONFIG: piece, **nodes.known(endpoint)}
 
 
 def _piece(version: int) -> str:
@@ -72,7 +74,7 @@ CLIENTS = (
         render=with_config,
         places=(Place.NODE,),
         formats=tuple(CONFIG_VERSIONS),
-        shared=(CONFIG,),
+        shared=(CONFIG, HOSTS),
         lasting=(CONFIG,),
         beside=beside,
         finish="systemctl restart containerd, where config.toml was changed: pods go on running",

@@ -5,8 +5,8 @@ containerd 2.3, and no file serves both: 1.36 refuses to start on one of version
 """
 
 from ..endpoint import Endpoint
-from . import containerd
-from .client import Client, Files, Place
+from . import containerd, nodes
+from .client import HOSTS, Client, Files, Place
 from .readable import dumped
 
 DROP_IN = "/etc/k0s/containerd.d/registry.toml"
@@ -58,7 +58,7 @@ def cluster_config() -> str:
 
 
 def of_version(endpoint: Endpoint, place: Place, format_: str) -> Files:
-    return files(endpoint, RANGES[format_])
+    return {**files(endpoint, RANGES[format_]), **nodes.known(endpoint)}
 
 
 CLIENTS = (
@@ -68,6 +68,7 @@ CLIENTS = (
         render=of_version,
         places=(Place.NODE,),
         formats=tuple(RANGES),
+        shared=(HOSTS,),
         finish="nothing: k0s restarts its containerd by itself; but the drop-in of 1.35 must go before 1.36 comes",
     ),
 )
