@@ -32,7 +32,7 @@ test: .venv/installed ## pure, component and live tests
 .PHONY: test-cluster
 test-cluster: .venv/installed ## the tests on the cluster; it is started for them where it is not up
 	$(LAB) build
-	$(LAB) build cert-manager podman docker dockerd
+	$(LAB) build cert-manager podman docker dockerd containerd2 ctr2 containerd-shim2
 	$(BIN)/python -m pytest --quiet -m cluster tests/cluster
 
 .PHONY: local

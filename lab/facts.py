@@ -16,6 +16,7 @@ COREDNS = "1.14.3"
 CRANE = "0.22.1"
 ORAS = "1.3.6"
 CERT_MANAGER = "1.21.2"
+CONTAINERD2 = "2.4.2"  # beside the Debian package's 1.x: a second generation of nodes
 GO = "1.27.3"
 
 DOMAIN = "cluster.local"

@@ -78,6 +78,7 @@ _NODE = Go(
         ]
     ),
 )
+_CONTAINERD = "github.com/containerd/containerd/v2"
 _RANDOM_TLS = Go("providers-random-tls", version="4.21.4-5.6.2", quick=True, expected="1 min")
 _TINY = Go("tiny", version="1", expected="seconds")
 _PARSERS = Go("parsers", version="1", quick=True, expected="1 min")
@@ -189,12 +190,33 @@ TABLE: dict[str, Program] = {
         Program("skopeo", Debian("skopeo"), "client"),
         Program("buildah", Debian("buildah"), "client"),
         Program("curl", Debian("curl"), "client"),
+        # containerd 2.x: a program each, since the shim would load containerd's plugins and the other way round
+        *(
+            Program(
+                name,
+                Go(
+                    "containerd2",
+                    package=f"{_CONTAINERD}/cmd/{command}",
+                    version=facts.CONTAINERD2,
+                    tags="no_btrfs,no_devmapper,no_zfs,no_tracing",
+                    quick=True,
+                    ldflags="-s -w " + _version(f"{_CONTAINERD}/version.Version", f"v{facts.CONTAINERD2}"),
+                    expected="2 min",
+                ),
+                "test",
+                None,
+            )
+            for name, command in (
+                ("containerd2", "containerd"),
+                ("ctr2", "ctr"),
+                ("containerd-shim2", "containerd-shim-runc-v2"),
+            )
+        ),
         Program("podman", Debian("podman"), "test"),
         Program("docker", Debian("docker.io"), "test"),
         Program("dockerd", Debian("docker.io"), "test"),
         # the readers of clients that the tests do not run
         *(Program(f"parse-{name}", _PARSERS, "test", None) for name in ("kind", "k3s", "buildkit")),
-        # helm, buildkit and containerd 2.x: further rows here, when something needs them
     ]
 }
 
