@@ -28,6 +28,14 @@ FRONT_DATA_DIRECTORY = "front"  # on the volume, beside the registry's own `dock
 
 HTTP_SECRET_KEY = "http-secret"
 
+# -- nodes: what NodeConfig writes bears the mark, by which it knows its own, for ever ----------------
+NODE_FILE_MARK = "# written by the registry's NodeConfig, which overwrites every change"
+NODE_SKIP_LABEL = "node-config.registry/skip"  # a node with this label is left out
+NODE_DIRECTORY = "/node"  # in the pod, before each of the node's folders
+NODE_SCRIPT_DIRECTORY = "/script"
+NODE_WANTED_DIRECTORY = "/wanted"
+NODE_STATE_DIRECTORY = "/state"
+
 # -- paths that clients ask for ---------------------------------------------------------------------
 TOKEN_PATH = "/token"
 LIVE_PATH = "/livez"
@@ -51,4 +59,5 @@ INSTANCE_LABEL = "app.kubernetes.io/instance"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 PART_OF_LABEL = "app.kubernetes.io/part-of"
 APPLICATION = "registry"
+NODES_APPLICATION = "registry-nodes"  # another: the Service's selector must not find these pods
 RESERVED_LABELS = (NAME_LABEL, INSTANCE_LABEL, MANAGED_BY_LABEL, PART_OF_LABEL)

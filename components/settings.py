@@ -65,6 +65,14 @@ class NextCA(StrEnum):
     SERVING = "serving"  # clients are given both CAs; the leaf is the next one's
 
 
+class NodeKind(StrEnum):
+    """How nodes run containerd, which decides where its files are."""
+
+    CONTAINERD = "containerd"
+    K0S = "k0s"
+    K3S = "k3s"
+
+
 class IssuerKind(StrEnum):
     ISSUER = "Issuer"
     CLUSTER_ISSUER = "ClusterIssuer"

@@ -42,10 +42,10 @@ FOLDERS = {
     "usr/local/bin": 0o755,
 }
 MERGED = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"}
-SHELL = "sh cat ls sleep env id true echo mkdir rm cp"
+SHELL = "sh cat ls sleep env id true echo mkdir rmdir rm cp mv chmod cmp head grep sed awk"  # of Alpine's busybox
 TOOLS = (
-    SHELL + " dd sha256sum head tail wc date tr cut sort test seq base64 touch chmod mv ln stat df du "
-    "grep sed timeout printf mktemp tee tar gzip bash awk find xargs getent"
+    SHELL + " dd sha256sum tail wc date tr cut sort test seq base64 touch ln stat df du "
+    "timeout printf mktemp tee tar gzip bash find xargs getent"
 )
 BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
