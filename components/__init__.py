@@ -20,6 +20,7 @@ from .args import (
     TlsArgs,
 )
 from .authority import InternalCA, InternalCAArgs, Issued
+from .node_config import NodeConfig, NodeConfigArgs
 from .reader import ConfigError
 from .registry import Registry
 
@@ -33,6 +34,8 @@ __all__ = [
     "InternalCAArgs",
     "Issued",
     "IssuerArgs",
+    "NodeConfig",
+    "NodeConfigArgs",
     "PushAccounts",
     "Registry",
     "RegistryArgs",

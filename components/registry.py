@@ -38,8 +38,8 @@ class Registry(pulumi.ComponentResource):
     """Where pods reach it."""
     cluster_ip: pulumi.Output[str]
     """Address of the Service, by which nodes reach it."""
-    endpoint: pulumi.Output[Mapping[str, Any]]
-    """What the clients' files are made of; `python -m components.clients` makes them anew out of it."""
+    endpoint: pulumi.Output[Endpoint]
+    """What the clients' files are made of, for a NodeConfig too. As a stack's output it is `.output`."""
     clients: pulumi.Output[Mapping[str, Mapping[str, str]]]
     """Every client's files: {client: {path: content}}."""
     k0s: pulumi.Output[Mapping[str, Any]]
@@ -117,20 +117,19 @@ class Registry(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.claim] if self.claim else None),
         )
 
-        endpoint = pulumi.Output.all(
+        self.endpoint = pulumi.Output.all(
             address=self.cluster_ip, ca=encrypted.ca_certificate, verifies=encrypted.covers_address
         ).apply(lambda values: _endpoint(settings, **values))
         kubernetes.core.v1.ConfigMap(
             f"{name}-clients",
             metadata=pod.metadata(settings, names.CLIENTS_CONFIG_MAP.format(service=settings.service.name)),
-            data=endpoint.apply(clients.config_map),
+            data=self.endpoint.apply(clients.config_map),
             opts=child,
         )
         self.host = pulumi.Output.from_input(settings.image_host)
         self.url = pulumi.Output.from_input(settings.url)
-        self.endpoint = endpoint.apply(lambda found: found.output)
-        self.clients = endpoint.apply(clients.files)
-        self.k0s = endpoint.apply(k0s.outputs)
+        self.clients = self.endpoint.apply(clients.files)
+        self.k0s = self.endpoint.apply(k0s.outputs)
         self.certificate = encrypted.certificate
         self.ca_certificate = encrypted.ca_certificate
         self.policy = pulumi.Output.from_input(settings.policy)
@@ -142,7 +141,7 @@ class Registry(pulumi.ComponentResource):
                 "host": self.host,
                 "url": self.url,
                 "clusterIp": self.cluster_ip,
-                "endpoint": self.endpoint,
+                "endpoint": self.endpoint.apply(lambda endpoint: endpoint.output),
                 "clients": self.clients,
                 "k0s": self.k0s,
                 "certificate": self.certificate,

@@ -7,20 +7,33 @@ from typing import Any
 
 from pulumi.runtime import config as runtime_config
 
-from .reader import ConfigError, Problem
+from .reader import ConfigError, Problem, Reader
 from .resolve import problems_of
-from .settings import Settings
+from .settings import NodeKind, Settings
 
 TEXT_KEYS = ("anonymous", "namespace", "clusterDomain")
-PROGRAM_KEYS = ("context",)
+PROGRAM_KEYS = ("context", "nodes")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """`context`: of the kubeconfig, None for its current one."""
+    """`context`: of the kubeconfig, None for its current one. `nodes`: how the nodes that are to be configured run
+    containerd, None where they are left alone."""
 
     settings: Settings
     context: str | None
+    nodes: NodeKind | None
+
+    @property
+    def node_config(self) -> dict[str, Any]:
+        """What a NodeConfig is given, but for its namespace and the registry's endpoint."""
+        return {
+            "kind": self.nodes,
+            "name": self.settings.service.name,
+            "image": self.settings.images.front,
+            "labels": self.settings.labels,
+            "annotations": self.settings.annotations,
+        }
 
 
 def load(project: str) -> Stack:
@@ -39,11 +52,14 @@ def parse(values: Mapping[str, str], secret: set[str] = frozenset()) -> Stack:
     args = {key: text if key in (*TEXT_KEYS, *PROGRAM_KEYS) else _structure(text) for key, text in values.items()}
     settings, problems = problems_of(args, also=PROGRAM_KEYS)
     problems += _context(values.get("context"))
+    reader = Reader()
+    nodes = reader.choice("nodes", values.get("nodes") or None, NodeKind)
+    problems += reader.problems
     problems += _unencrypted_passwords(args.get("accounts"), "accounts" in secret)
     problems += _unencrypted_key(args.get("tls"), "tls" in secret)
     if problems:
         raise ConfigError(problems)
-    return Stack(settings=settings, context=values.get("context") or None)
+    return Stack(settings=settings, context=values.get("context") or None, nodes=nodes)
 
 
 def _everything() -> Mapping[str, Any]:

@@ -41,9 +41,10 @@ def test_the_namespace_enforces_the_restricted_level():
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
-def test_secrets_are_updated_in_place():
+def test_secrets_and_config_maps_are_updated_in_place():
     engine, _ = run_program({})
     assert engine.one("kubernetes").inputs["enableSecretMutable"] == "true", "or the front's Secret would be replaced"
+    assert engine.one("kubernetes").inputs["enableConfigMapMutable"] == "true", "or that with the nodes' files"
 
 
 def test_a_second_stack_in_another_namespace_shares_no_object_with_the_first():

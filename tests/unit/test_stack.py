@@ -74,6 +74,17 @@ def test_an_empty_context_is_none():
     assert parse({"context": "lab"}).context == "lab"
 
 
+def test_nodes_are_left_alone_unless_their_kind_is_told():
+    assert parse({}).nodes is None
+    assert parse({"nodes": ""}).nodes is None
+    assert parse({"nodes": "k0s"}).nodes == "k0s"
+    with pytest.raises(ConfigError) as caught:
+        parse({"nodes": "K0s", "replicas": "0"})
+    assert 'registry:nodes: given "K0s"; allowed: containerd, k0s, k3s' in str(caught.value)
+    assert "pulumi config set --path 'registry:nodes' k0s" in str(caught.value)
+    assert str(caught.value).startswith("2 problems"), "every mistake at once"
+
+
 def test_numbers_and_structures_come_as_text():
     stack = parse({"replicas": "2", "storage": '{"accessModes": ["ReadWriteMany"]}', "namespace": "123"})
     assert stack.settings == resolve(
