@@ -45,6 +45,11 @@ class Lab:
         return f"10.99.{self.number}.10"
 
     @property
+    def second(self) -> str:
+        """The second node, where there is one: behind the first."""
+        return f"10.99.{self.number}.20"
+
+    @property
     def node_network(self) -> IPv4Network:
         return IPv4Network(f"10.99.{self.number}.0/24")
 

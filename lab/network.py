@@ -83,13 +83,17 @@ def _namespaces() -> None:
             "this machine allows no network and mount namespaces",
             f"run in a virtual machine or a privileged container, or use `make local` ({error.remedy})",
         ) from None
-    own = paths.state("node")
+    run(*inside(*own_folders(paths.state("node"))))
+
+
+def own_folders(own: Path) -> list[str | os.PathLike]:
+    """The command line that gives the mount namespace it is run in an /etc, /run and /var of its own, kept in `own`."""
     for folder in ("etc", "etc-work", "var/lib", "var/log", "var/tmp", "var/cache"):
         (own / folder).mkdir(parents=True, exist_ok=True)
     for link, target in (("var/run", "/run"), ("var/lock", "/run/lock"), ("var/lib/cni", "/run/cni")):
         if not (own / link).is_symlink():
             (own / link).symlink_to(target)
-    run(*inside("sh", "-euc", _SETUP, "sh", own, paths.STATE, paths.CACHE, paths.ROOT))
+    return ["sh", "-euc", _SETUP, "sh", own, paths.STATE, paths.CACHE, paths.ROOT]
 
 
 # $1: the node's own folder; further: folders that must stay in sight although they may lie in /var.

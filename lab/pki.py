@@ -47,10 +47,10 @@ def ensure() -> Path:
             ],
         ),
         ("admin", _name("admin", "system:masters"), []),
-        ("kubelet", _name(f"system:node:{lab.name}", "system:nodes"), [lab.name, lab.node]),
     ):
         if not (folder / f"{stem}.crt").exists() or not (folder / f"{stem}.key").exists():
             _leaf(folder, stem, subject, names)
+    kubelet("kubelet", lab.name, lab.node)
     if not (folder / "sa.key").exists() or not (folder / "sa.pub").exists():
         key = rsa.generate_private_key(65537, 2048)
         _private(folder / "sa.key", key)
@@ -61,6 +61,13 @@ def ensure() -> Path:
             .decode(),
         )
     return folder
+
+
+def kubelet(stem: str, node: str, address: str) -> None:
+    """A node's certificate, for its kubelet as a client and as a server."""
+    folder = paths.STATE / "pki"
+    if not (folder / f"{stem}.crt").exists() or not (folder / f"{stem}.key").exists():
+        _leaf(folder, stem, _name(f"system:node:{node}", "system:nodes"), [node, address])
 
 
 def _leaf(folder: Path, stem: str, subject: x509.Name, names: list[str]) -> None:
