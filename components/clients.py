@@ -5,11 +5,8 @@ check failed or a file cannot be changed, 2 a wrong argument or no stack.
 """
 
 import argparse
-import contextlib
 import difflib
-import json
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from . import outputs
 from .install import Change, Refused, Root, plan, read
 from .reach import SLOW_SECONDS, reach
 from .render.clients import CLIENTS, Client, Login, Place
@@ -41,35 +39,15 @@ def found(name: str) -> Client:
     )
 
 
-def outputs_of(options: argparse.Namespace) -> Outputs:
-    """The stack's outputs; passwords in them only where they are needed. Raises Wrong."""
-    if options.outputs:
-        with contextlib.nullcontext(sys.stdin) if options.outputs == "-" else open(options.outputs) as file:
-            outputs = json.load(file)
-    else:
-        command = ["pulumi", "stack", "output", "--json", *(["--stack", options.stack] if options.stack else [])]
-        command += ["--show-secrets"] if getattr(options, "with_credentials", None) else []
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-        except FileNotFoundError:
-            raise Wrong("no pulumi on PATH: install it, or give --outputs FILE") from None
-        if done.returncode:
-            raise Wrong(f"pulumi stack output: {done.stderr.strip()}")
-        outputs = json.loads(done.stdout)
-    if not isinstance(outputs, dict) or "endpoint" not in outputs:
-        raise Wrong("the stack has no output 'endpoint': run `pulumi up` first")
-    return outputs
-
-
 class Wanted:
     """A client as it was asked for on the command line."""
 
-    def __init__(self, name: str, options: argparse.Namespace, outputs: Outputs) -> None:
+    def __init__(self, name: str, options: argparse.Namespace, told: Outputs) -> None:
         self.client = found(name)
         self.place = Place(options.place) if options.place else self.client.places[0]
         self.version = options.version
         try:
-            endpoint = Endpoint.of(outputs["endpoint"])
+            endpoint = Endpoint.of(told["endpoint"])
             self.endpoint = endpoint.outside(options.host) if self.place is Place.OUTSIDE else endpoint
         except (KeyError, TypeError) as error:
             raise Wrong(f"the stack's output 'endpoint' lacks {error}: run `pulumi up`") from None
@@ -77,13 +55,13 @@ class Wanted:
     def files(self, read: Any = None) -> dict[str, str]:
         return self.client.files(self.endpoint, self.place, self.version, read)
 
-    def secret(self, outputs: Outputs, account: str | None) -> dict[str, str]:
+    def secret(self, told: Outputs, account: str | None) -> dict[str, str]:
         """The file with the credentials of `account`; none for None. Raises Wrong."""
         if account is None:
             return {}
         if self.client.login is None:
             raise Wrong(f"{self.client.name} keeps no credentials")
-        accounts = outputs.get("accounts") or {}
+        accounts = told.get("accounts") or {}
         if account not in accounts:
             raise Wrong(f"no account {account!r}; known: {', '.join(sorted(accounts))}")
         held = accounts[account]
@@ -181,11 +159,7 @@ def parser() -> argparse.ArgumentParser:
     own = argparse.ArgumentParser(prog="python -m components.clients", description=__doc__.split("\n")[0])
     commands = own.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("list", help="every client, where it can stand and what it was proven with")
-    stack = argparse.ArgumentParser(add_help=False)
-    stack.add_argument("--stack", help="default: the selected one")
-    stack.add_argument(
-        "--outputs", metavar="FILE", help="read `pulumi stack output --json` from a file, - for standard input"
-    )
+    stack = argparse.ArgumentParser(add_help=False, parents=[outputs.arguments()])
     stack.add_argument("--place", choices=list(Place), help="where the client runs; default: where it usually does")
     stack.add_argument("--version", help="of the client, where its formats differ; default: the newest format")
     stack.add_argument(
@@ -218,8 +192,9 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if options.command == "list":
         return listed(console)
     found(options.client)  # before a stack is asked
-    outputs = outputs_of(options)
-    wanted = Wanted(options.client, options, outputs)
+    account = getattr(options, "with_credentials", None)
+    told = outputs.outputs(options, "endpoint", secrets=account is not None)
+    wanted = Wanted(options.client, options, told)
     if options.command == "show":
         return shown(wanted, options.path, console)
     if options.command == "check":
@@ -227,7 +202,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     root = Root(directory=options.root, home=options.home)
     if options.command == "remove":
         return removed(wanted, root, options.dry_run, console)
-    return installed(wanted, root, wanted.secret(outputs, options.with_credentials), options.dry_run, console)
+    return installed(wanted, root, wanted.secret(told, account), options.dry_run, console)
 
 
 def main() -> int:
@@ -237,7 +212,7 @@ def main() -> int:
     except Refused as refused:
         print(f"error: {refused}", file=sys.stderr)
         return 1
-    except (Wrong, OSError, ValueError) as error:
+    except (Wrong, outputs.NoStack, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import names
-from .clients import Wrong, outputs_of
+from . import outputs as stack
 from .render.clients import CLIENTS, config_map_key
 from .render.endpoint import Endpoint
 
@@ -22,6 +22,10 @@ IMAGE = "docker.io/library/alpine:latest"
 PACKAGES = "curl mount cri-tools podman buildah skopeo fuse-overlayfs vim"
 CONFIGURED = ("podman", "crane", "oras", "helm")
 WAIT_SECONDS = 120
+
+
+class NoPod(Exception):
+    """It could not be started; the text says what to do."""
 
 
 def manifest(endpoint: Endpoint, config_map: str, namespace: str, image: str) -> dict[str, Any]:
@@ -61,13 +65,13 @@ class Kubectl:
         self._command = ["kubectl", *(["--context", context] if context else [])]
 
     def run(self, *arguments: str, text: str | None = None) -> str:
-        """What it printed. Raises Wrong with what it complains of."""
+        """What it printed. Raises NoPod with what it complains of."""
         try:
             done = subprocess.run([*self._command, *arguments], input=text, capture_output=True, text=True, check=False)
         except FileNotFoundError:
-            raise Wrong("no kubectl on PATH: install it") from None
+            raise NoPod("no kubectl on PATH: install it") from None
         if done.returncode:
-            raise Wrong(f"kubectl {arguments[0]}: {done.stderr.strip()}")
+            raise NoPod(f"kubectl {arguments[0]}: {done.stderr.strip()}")
         return done.stdout
 
     def get(self, *arguments: str) -> dict[str, Any]:
@@ -81,7 +85,7 @@ class Kubectl:
 
 
 def start(kubectl: Kubectl, outputs: Mapping[str, Any], namespace: str, images: list[str]) -> str:
-    """A running pod, of the first image that can be pulled: which one it was. Raises Wrong."""
+    """A running pod, of the first image that can be pulled: which one it was. Raises NoPod."""
     config_map = names.CLIENTS_CONFIG_MAP.format(service=outputs["service"])
     data = kubectl.get("configmap", config_map, "--namespace", outputs["namespace"])["data"]
     kubectl.apply(
@@ -97,7 +101,7 @@ def start(kubectl: Kubectl, outputs: Mapping[str, Any], namespace: str, images: 
         kubectl.apply(manifest(Endpoint.of(outputs["endpoint"]), config_map, namespace, image))
         if _runs(kubectl, namespace):
             return image
-    raise Wrong(f"none of these images could be pulled: {', '.join(images)}; give another one with --image")
+    raise NoPod(f"none of these images could be pulled: {', '.join(images)}; give another one with --image")
 
 
 def _runs(kubectl: Kubectl, namespace: str) -> bool:
@@ -111,7 +115,7 @@ def _runs(kubectl: Kubectl, namespace: str) -> bool:
         if waiting.get("reason") in ("ErrImagePull", "ImagePullBackOff"):
             return False
         if time.monotonic() > end:
-            raise Wrong(
+            raise NoPod(
                 f"the pod does not run after {WAIT_SECONDS} s: kubectl -n {namespace} describe pod {names.DEBUG_POD}"
             )
         time.sleep(0.5)
@@ -122,9 +126,9 @@ def stop(kubectl: Kubectl, namespace: str) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m components.debug_pod", description=__doc__.split("\n")[0])
-    parser.add_argument("--stack", help="default: the selected one")
-    parser.add_argument("--outputs", metavar="FILE", help="read the stack's outputs from a file, - for standard input")
+    parser = argparse.ArgumentParser(
+        prog="python -m components.debug_pod", description=__doc__.split("\n")[0], parents=[stack.arguments()]
+    )
     parser.add_argument("--context", help="of the kubeconfig")
     parser.add_argument("--namespace", default="default", help="where privileged pods may run; default: %(default)s")
     parser.add_argument(
@@ -135,7 +139,7 @@ def main() -> int:
     kubectl = Kubectl(options.context)
     shell = ["exec", "--namespace", options.namespace, names.DEBUG_POD]
     try:
-        outputs = outputs_of(options)
+        outputs = stack.outputs(options, "endpoint", "service", "namespace", "url")
         image = start(kubectl, outputs, options.namespace, options.image or [IMAGE])
         print(f"{names.DEBUG_POD} runs {image}; the registry is {outputs['url']}")
         install = f"if command -v apk >/dev/null; then apk add --no-cache {PACKAGES}; fi"
@@ -146,7 +150,7 @@ def main() -> int:
             return 0
         kubectl.interactive(*shell, "--stdin", "--tty", "--", "sh", "-l")
         stop(kubectl, options.namespace)
-    except (Wrong, KeyError, OSError, ValueError) as error:
+    except (NoPod, stack.NoStack, KeyError, OSError, ValueError) as error:
         print(f"debug pod: {error}", file=sys.stderr)
         return 2
     return 0

@@ -6,7 +6,6 @@ not. What it pushes it deletes again. Exit status: 0 all well, 1 a check failed,
 
 import argparse
 import contextlib
-import json
 import secrets
 import socket
 import ssl
@@ -23,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from . import names
+from . import outputs as stack
 from .protocol import MANIFEST_TYPE, Client, Refused, digest
 from .render.front import smoke_repositories
 from .settings import Account, Permission
@@ -30,10 +30,11 @@ from .settings import Account, Permission
 TAG = "smoke"
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 10.0
+NEEDED = ("policy", "accounts", "clusterIp", "namespace", "service", "host", "url")
 
 
 class NotFound(Exception):
-    """No stack or no registry to test; the text says what to do."""
+    """No registry to test; the text says what to do."""
 
 
 class Failed(Exception):
@@ -243,27 +244,6 @@ def _present(target: Target, namespace: str) -> None:
         raise NotFound(f"nothing answers at {target.url} ({error}); is its pod ready? {remedy}") from None
 
 
-def stack_outputs(stack: str | None) -> dict[str, Any]:
-    """Outputs of the selected (or the given) stack, with the passwords. Raises NotFound."""
-    command = ["pulumi", "stack", "output", "--json", "--show-secrets", *(["--stack", stack] if stack else [])]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise NotFound("no pulumi on PATH: install it, or give --outputs FILE") from None
-    if done.returncode:
-        raise NotFound(f"pulumi stack output: {done.stderr.strip()}")
-    return _checked(json.loads(done.stdout))
-
-
-def _checked(outputs: Any) -> dict[str, Any]:
-    missing = [
-        key for key in ("policy", "accounts", "clusterIp", "namespace", "service", "host", "url") if key not in outputs
-    ]
-    if missing:
-        raise NotFound(f"the stack has no output {', '.join(missing)}: run `pulumi up` first")
-    return outputs
-
-
 def trust(outputs: Mapping[str, Any]) -> ssl.SSLContext | bool:
     """What the stack says that clients are to trust."""
     ca = outputs.get("caCertificate")
@@ -309,14 +289,10 @@ def _tested(options: argparse.Namespace, outputs: Mapping[str, Any], console: Co
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m components.smoke", description=__doc__.split("\n")[0])
-    parser.add_argument("--stack", help="default: the selected one")
-    parser.add_argument("--url", help="where the registry is; default: its Service's address, else a port-forward")
-    parser.add_argument(
-        "--outputs",
-        metavar="FILE",
-        help="read `pulumi stack output --json --show-secrets` from a file, - for standard input",
+    parser = argparse.ArgumentParser(
+        prog="python -m components.smoke", description=__doc__.split("\n")[0], parents=[stack.arguments()]
     )
+    parser.add_argument("--url", help="where the registry is; default: its Service's address, else a port-forward")
     parser.add_argument(
         "--wait", type=float, default=0, metavar="SECONDS", help="for the registry to come up; default: 0"
     )
@@ -324,11 +300,7 @@ def main() -> int:
     options = parser.parse_args()
     console = Console()
     try:
-        if options.outputs:
-            with contextlib.nullcontext(sys.stdin) if options.outputs == "-" else open(options.outputs) as file:
-                outputs = _checked(json.load(file))
-        else:
-            outputs = stack_outputs(options.stack)
+        outputs = stack.outputs(options, *NEEDED, secrets=True)
         end = time.monotonic() + options.wait
         while True:
             try:
@@ -337,7 +309,7 @@ def main() -> int:
                 if time.monotonic() > end:
                     raise
                 time.sleep(0.5)
-    except (NotFound, OSError, ValueError) as error:
+    except (NotFound, stack.NoStack, OSError, ValueError) as error:
         print(f"smoke test: {error}", file=sys.stderr)
         return 2
 

@@ -211,7 +211,7 @@ def test_a_stack_without_the_output_is_told_to_go_up(tmp_path):
     command = [sys.executable, "-m", "components.clients", "show", "podman", "--outputs", str(tmp_path / "o.json")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: the stack has no output 'endpoint': run `pulumi up` first\n"
+    assert done.stderr == "error: the stack has no output endpoint: run `pulumi up` first\n"
 
 
 def test_one_file_is_shown_as_it_is(clients):
