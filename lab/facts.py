@@ -17,6 +17,12 @@ CRANE = "0.22.1"
 ORAS = "1.3.6"
 CERT_MANAGER = "1.21.2"
 CONTAINERD2 = "2.4.2"  # beside the Debian package's 1.x: a second generation of nodes
+BUILDKIT = "0.34.2"
+COSIGN = "3.1.3"
+CRANE_BEFORE = "0.21.5"
+CRI_TOOLS = "1.37.0"
+HELM_3, HELM_4 = "3.22.0", "4.3.1"
+KO = "0.19.1"
 GO = "1.27.3"
 
 DOMAIN = "cluster.local"

@@ -58,6 +58,13 @@ def _version(package: str, value: str) -> str:
     return f"-X {package}={value}"
 
 
+def _tested(name: str, package: str, version: str, stamp: str, expected: str, module: str = "") -> Program:
+    """A client for the tests alone. `stamp`: the variable that it prints as its version."""
+    ldflags = f"-s -w {_version(stamp, f'v{version}')}"
+    source = Go(module or name, package=package, version=version, ldflags=ldflags, quick=True, expected=expected)
+    return Program(name, source, "test", None)
+
+
 _NODE = Go(
     "node",
     version=facts.KUBERNETES,
@@ -79,6 +86,7 @@ _NODE = Go(
     ),
 )
 _CONTAINERD = "github.com/containerd/containerd/v2"
+_CRANE_VERSION = "github.com/google/go-containerregistry/cmd/crane/cmd.Version"
 _RANDOM_TLS = Go("providers-random-tls", version="4.21.4-5.6.2", quick=True, expected="1 min")
 _TINY = Go("tiny", version="1", expected="seconds")
 _PARSERS = Go("parsers", version="1", quick=True, expected="1 min")
@@ -165,6 +173,7 @@ TABLE: dict[str, Program] = {
                 "crane",
                 package="github.com/google/go-containerregistry/cmd/crane",
                 version=facts.CRANE,
+                ldflags=f"-s -w {_version(_CRANE_VERSION, facts.CRANE)}",
                 expected="seconds",
             ),
             "client",
@@ -217,6 +226,46 @@ TABLE: dict[str, Program] = {
         Program("dockerd", Debian("docker.io"), "test"),
         # the readers of clients that the tests do not run
         *(Program(f"parse-{name}", _PARSERS, "test", None) for name in ("kind", "k3s", "buildkit")),
+        _tested("helm", "helm.sh/helm/v3/cmd/helm", facts.HELM_3, "helm.sh/helm/v3/internal/version.version", "2 min"),
+        _tested("helm4", "helm.sh/helm/v4/cmd/helm", facts.HELM_4, "helm.sh/helm/v4/internal/version.version", "2 min"),
+        _tested(
+            "crictl",
+            "sigs.k8s.io/cri-tools/cmd/crictl",
+            facts.CRI_TOOLS,
+            "sigs.k8s.io/cri-tools/pkg/version.Version",
+            "2 min",
+        ),
+        _tested("ko", "github.com/google/ko", facts.KO, "github.com/google/ko/pkg/commands.Version", "2 min"),
+        _tested(
+            "cosign",
+            "github.com/sigstore/cosign/v3/cmd/cosign",
+            facts.COSIGN,
+            "sigs.k8s.io/release-utils/version.gitVersion",
+            "4 min",
+        ),
+        _tested(
+            "crane-before",
+            "github.com/google/go-containerregistry/cmd/crane",
+            facts.CRANE_BEFORE,
+            _CRANE_VERSION,
+            "seconds",
+        ),
+        _tested(
+            "buildkitd",
+            "github.com/moby/buildkit/cmd/buildkitd",
+            facts.BUILDKIT,
+            "github.com/moby/buildkit/version.Version",
+            "3 min",
+            module="buildkit",
+        ),
+        _tested(
+            "buildctl",
+            "github.com/moby/buildkit/cmd/buildctl",
+            facts.BUILDKIT,
+            "github.com/moby/buildkit/version.Version",
+            "1 min",
+            module="buildkit",
+        ),
     ]
 }
 
