@@ -69,6 +69,7 @@ def test_with_tls_containerd_verifies_the_services_address():
     url = "https://10.96.0.50:443"
     assert tomllib.loads(files[HOSTS]) == {
         "server": url,
+        "ca": "ca.crt",
         "host": {url: {"capabilities": ["pull", "resolve", "push"], "ca": "ca.crt"}},
     }
     assert files[HOSTS.replace("hosts.toml", "ca.crt")] == "PEM\n"

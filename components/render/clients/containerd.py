@@ -22,18 +22,18 @@ CONFIG_VERSIONS = {"2.0": 3, "1.5": 2}  # by the first version of containerd
 def files(endpoint: Endpoint, place: Place = Place.NODE, directory: str = DIRECTORY) -> Files:
     """hosts.toml (containerd's docs/hosts.md). The image keeps its name; on a node the address is the Service's own.
 
-    `server` names the same address, else containerd falls back to https://HOST when the registry does not answer.
-    Never skip_verify on an http host: with it https is tried first.
+    `server` names the same address, else containerd falls back to https://HOST when the registry does not answer. It is
+    tried for what the registry does not have, too, and trusts the CA at the top alone: without it an absent image were
+    "signed by unknown authority". Never skip_verify on an http host: with it https is tried first.
     """
     node = place is Place.NODE
     url, https = (endpoint.node_url, endpoint.node_https) if node else (endpoint.port_url, endpoint.https)
     folder = f"{directory}/{endpoint.host}"
-    host: dict[str, object] = {"capabilities": ["pull", "resolve", "push"]}
-    found = {}
-    if https and endpoint.ca:
-        host["ca"] = "ca.crt"  # relative to hosts.toml
-        found[f"{folder}/ca.crt"] = endpoint.ca
-    return {f"{folder}/hosts.toml": tomli_w.dumps({"server": url, "host": {url: host}}), **found}
+    ca = endpoint.ca if https else None
+    trust = {"ca": "ca.crt"} if ca else {}  # relative to hosts.toml
+    host = {"capabilities": ["pull", "resolve", "push"], **trust}
+    hosts = tomli_w.dumps({"server": url, **trust, "host": {url: host}})
+    return {f"{folder}/hosts.toml": hosts, **({f"{folder}/ca.crt": ca} if ca else {})}
 
 
 def drop_in(version: int) -> str:
