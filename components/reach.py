@@ -67,7 +67,8 @@ CAUSES = (
     ),
     Cause(
         name="credentials are missing or wrong",
-        says=r"unauthori[sz]ed|authentication required|access denied|denied:|forbidden|\b401\b|\b403\b",
+        says=r"unauthori[sz]ed|authentication required|invalid username/password|"
+        r"access denied|denied:|forbidden|\b401\b|\b403\b",
         remedy="log in, or install {client} with --with-credentials ACCOUNT; a changed password holds after a minute",
     ),
 )
