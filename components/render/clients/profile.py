@@ -38,12 +38,19 @@ class Script:
         own = f'command {self.program} "$@"'
         if endpoint.https:
             folder = f"/etc/registry-ca/{self.host}"
-            trusting = f'SSL_CERT_DIR="${{SSL_CERT_DIR:-{CERTIFICATES}}}:{folder}" {own}'
-            return {self.path: self._function(subject, own, [f"        {trusting}"]), f"{folder}/ca.crt": endpoint.ca}
+            lines = [f"        {self._trusting(folder)}"]
+            return {self.path: self._function(subject, own, lines), f"{folder}/ca.crt": endpoint.ca}
         chosen = [f"        {pattern}) command {self.program} {words} ;;" for pattern, words in cases]
         if not any(pattern == "*" for pattern, _ in cases):
             chosen.append(f"        *) {own} ;;")
         return {self.path: self._function(subject, own, [f'        case "{by}" in', *chosen, "        esac"])}
+
+    def trusting(self, folder: str) -> Files:
+        """The program as a function that trusts the CA in this folder, too."""
+        return {self.path: f"{self.program}() {{\n    {self._trusting(folder)}\n}}\n"}
+
+    def _trusting(self, folder: str) -> str:
+        return f'SSL_CERT_DIR="${{SSL_CERT_DIR:-{CERTIFICATES}}}:{folder}" command {self.program} "$@"'
 
     def _function(self, subject: str, own: str, lines: list[str]) -> str:
         return "\n".join(
