@@ -25,7 +25,6 @@ from rich.table import Table
 
 from components.protocol import Client
 from lab import programs
-from tests.live import clients
 from tests.live.serving import Site, serving
 from tests.live.wire import encoded
 
@@ -198,18 +197,6 @@ def _seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def buildah_seconds(site: Site, folder: Path, rounds: int) -> tuple[float, float]:
-    """`buildah pull` with the rendered registries.conf and nobody at https, and `buildah --version` for comparison."""
-    with Client(site.url, site.login("push")) as client:
-        clients.push_tiny(client, "bench/tiny", "1")
-    pulls, starts = [], []
-    for number in range(rounds):
-        client = clients.Buildah(folder / f"buildah{number}", site.host, folder)
-        starts.append(_seconds(lambda c=client: c.run(c.program, "--version")))
-        pulls.append(_seconds(lambda c=client: c.pull("bench/tiny")))
-    return statistics.median(pulls), statistics.median(starts)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m bench.front", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -242,11 +229,6 @@ def main() -> int:
                         f"{ratio:.2f}",
                         f"≤ {figure.aim}" if figure.aim else "",
                     )
-                if programs.find("buildah"):
-                    status.update("buildah pull …")
-                    pull, start = buildah_seconds(site, folder, options.rounds)
-                    table.add_row("buildah pull, insecure = true, no https", "", f"{pull:.2f} s", "", "")
-                    table.add_row("  of which buildah's own start", "", f"{start:.2f} s", "", "")
     except programs.Missing as missing:
         print(f"bench: {missing}", file=sys.stderr)
         return 2

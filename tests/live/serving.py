@@ -13,6 +13,7 @@ from pathlib import Path
 import bcrypt
 import httpx
 
+from components import protocol
 from components.accounts import BCRYPT_COST
 from components.render import distribution, front
 from components.render.front import Listen
@@ -22,6 +23,7 @@ from lab import serve
 
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
+CERTIFICATE_PATH = "a-path-that-nobody-guesses"
 
 
 def free_ports(count: int) -> list[int]:
@@ -114,7 +116,7 @@ class Site:
 
     @property
     def host(self) -> str:
-        return f"127.0.0.1:{self.listen.http}"
+        return f"{self.listen.host}:{self.listen.http}"
 
     @property
     def url(self) -> str:
@@ -135,6 +137,9 @@ class Site:
 
     def login(self, account: str) -> tuple[str, str]:
         return account, self.passwords[account]
+
+    def client(self, account: str) -> protocol.Client:
+        return protocol.Client(self.url, self.login(account))
 
     @property
     def outputs(self) -> dict[str, object]:
@@ -175,7 +180,13 @@ class Site:
 
     def write_caddyfile(self) -> None:
         hashes = [hashed(self.passwords[account.name]) for account in self.settings.accounts]
-        text = front.caddyfile(self.settings, hashes, self.listen)
+        text = front.caddyfile(
+            self.settings,
+            hashes,
+            self.listen,
+            certificate_path=CERTIFICATE_PATH,
+            certificates=str(self.folder / "certificates"),
+        )
         beside = self.caddyfile.with_suffix(".new")
         beside.write_text(text)
         beside.replace(self.caddyfile)
@@ -199,23 +210,25 @@ def generated(settings: Settings) -> dict[str, str]:
 def serving(folder: Path, args: Mapping[str, object], upstream: int | None = None, **options: object) -> Iterator[Site]:
     """A running registry of the given arguments. `upstream`: the port of what stands in for the registry."""
     settings = resolve(args)
-    http, https, metrics, registry, debug = free_ports(5)
-    site = Site(
-        folder=folder,
-        settings=settings,
-        listen=Listen(
-            host="127.0.0.1",
-            http=http,
-            https=https,
-            metrics=metrics,
-            registry=upstream or registry,
-            registry_debug=debug,
-        ),
-        own_registry=upstream is None,
-        **{"passwords": generated(settings), **options},
-    )
+    given = {"passwords": generated(settings), "listen": listen_on_loopback(upstream), **options}
+    site = Site(folder=folder, settings=settings, own_registry=upstream is None, **given)
     try:
         site.start()
         yield site
     finally:
         site.stop()
+
+
+def listen_on_loopback(registry: int | None = None) -> Listen:
+    """Ports that nobody listens on. `registry`: of what is there already."""
+    http, https, metrics, certificate, free, debug = free_ports(6)
+    return Listen(
+        host="127.0.0.1",
+        http=http,
+        https=https,
+        metrics=metrics,
+        certificate=certificate,
+        redirect=https,
+        registry=registry or free,
+        registry_debug=debug,
+    )

@@ -11,7 +11,8 @@ from cryptography import x509
 
 from lab import serve
 from tests.issuing import new_key
-from tests.live.encrypting import PATH, issue, render_encrypted
+from tests.live.encrypting import issue, render_encrypted
+from tests.live.serving import CERTIFICATE_PATH as PATH
 
 
 @pytest.fixture
