@@ -26,7 +26,7 @@ up: .venv/installed ## a cluster on this machine, the registry deployed to it, a
 
 .PHONY: test
 test: .venv/installed ## pure, component and live tests
-	$(LAB) build registry caddy crane oras skopeo buildah podman docker dockerd containerd ctr parse-kind parse-k3s parse-buildkit
+	$(LAB) build registry caddy parse-kind parse-k3s parse-buildkit
 	$(BIN)/python -m pytest --quiet
 
 .PHONY: test-cluster
@@ -34,6 +34,14 @@ test-cluster: .venv/installed ## the tests on the cluster; it is started for the
 	$(LAB) build
 	$(LAB) build cert-manager podman docker dockerd containerd2 ctr2 containerd-shim2
 	$(BIN)/python -m pytest --quiet -m cluster tests/cluster
+
+CLIENTS := podman buildah skopeo docker dockerd containerd containerd2 crictl buildkitd buildctl runc crane crane-before \
+	cosign ko oras helm helm4
+
+.PHONY: test-clients
+test-clients: .venv/installed ## every client program with its installed files, against plain HTTP and TLS
+	$(LAB) build registry caddy $(CLIENTS)
+	$(BIN)/python -m pytest --quiet -m clients tests/clients
 
 .PHONY: local
 local: .venv/installed ## registry and front as two processes on loopback, where no cluster can run

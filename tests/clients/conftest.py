@@ -70,14 +70,14 @@ def sites(network: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
 
 
 @pytest.fixture(scope="package")
-def results() -> Iterator[Results]:
+def results_of_this_run() -> Iterator[Results]:
     found = Results()
     yield found
     found.write()
 
 
 @pytest.fixture(scope="class", params=SUBJECTS, ids=lambda subject: subject.name)
-def use(request: pytest.FixtureRequest, sites: dict[Mode, Site], results: Results) -> Iterator[Use]:
+def use(request: pytest.FixtureRequest, sites: dict[Mode, Site], results_of_this_run: Results) -> Iterator[Use]:
     """A client in the mode of the test's class."""
     subject, mode = request.param, request.cls.mode
     site = sites[mode]
@@ -89,7 +89,7 @@ def use(request: pytest.FixtureRequest, sites: dict[Mode, Site], results: Result
         endpoint = Endpoint(host=HOST, address=site.listen.host, https=True, ca=ca, verifies_address=True)
     # Podman refuses a run folder whose path is longer than 50 characters, as pytest's are.
     with tempfile.TemporaryDirectory(prefix="use-", ignore_cleanup_errors=True) as folder:
-        used = Use(subject, mode, site, endpoint, Machine(Path(folder)), results)
+        used = Use(subject, mode, site, endpoint, Machine(Path(folder)), results_of_this_run)
         try:
             with used.begun():
                 yield used

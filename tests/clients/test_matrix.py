@@ -68,15 +68,15 @@ class TestInternalCA(Served):
 class TestWrongCA:
     mode = Mode.WRONG
 
-    @pytest.fixture(autouse=True)
-    def _strict(self, use: Use) -> None:
-        if use.subject.falls_back:
-            pytest.skip("it takes plain HTTP then")
-
     def test_a_pull_is_refused(self, use: Use) -> None:
+        if use.subject.falls_back:
+            use.type(use.subject.pull)
+            use.record("pull", False, 0, "takes plain HTTP")
+        strict(use)
         use.refused("pull", Reason.UNTRUSTED, use.subject.pull)
 
     def test_the_installers_check_tells_of_the_ca(self, use: Use) -> None:
+        strict(use)
         if not CLIENTS[use.subject.client].probe:
             pytest.skip("it has nothing that asks only")
         status, told = use.check()
@@ -88,6 +88,7 @@ class TestWrongCA:
         use.refused("login", Reason.UNTRUSTED, use.subject.login, password=use.password)
 
     def test_a_push_is_refused(self, use: Use) -> None:
+        strict(use)
         only_pulls(use)
         use.machine.log_out()
         use.install_credentials()
@@ -119,3 +120,8 @@ def test_nothing_was_left_of_what_was_refused(sites) -> None:
 def only_pulls(use: Use) -> None:
     if not use.subject.push:
         pytest.skip("it pulls only")
+
+
+def strict(use: Use) -> None:
+    if use.subject.falls_back:
+        pytest.skip("it takes plain HTTP then, as long as that is served")

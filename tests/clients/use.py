@@ -147,9 +147,9 @@ class Use:
         try:
             seconds = self.type(line, repository, password)
         except Failed as failed:
-            self._record(action, False, 0, str(failed))
+            self.record(action, False, 0, str(failed))
             raise
-        self._record(action, seconds < SECONDS, seconds)
+        self.record(action, seconds < SECONDS, seconds)
         assert seconds < SECONDS, f"{action} took {seconds:.1f} s"
 
     def refused(self, action: str, reason: Reason, line: str, repository: str = "", password: str = "") -> None:
@@ -160,16 +160,16 @@ class Use:
         except Failed as failed:
             seconds, said = time.monotonic() - began, str(failed)
         else:
-            self._record(action, False, 0, "it was not refused")
+            self.record(action, False, 0, "it was not refused")
             raise AssertionError(f"{action}: it was not refused")
         found = re.search(rf"({reason}).*", said, re.I)
-        self._record(action, bool(found) and seconds < SECONDS, seconds, found[0] if found else said)
+        self.record(action, bool(found) and seconds < SECONDS, seconds, found[0] if found else said)
         assert found, f"refused for another reason than {reason}:\n{said}"
         assert seconds < SECONDS, f"the refusal took {seconds:.1f} s"
         assert "Retrying in" not in said, "it must not take the refusal for a passing failure"
         client = CLIENTS[self.subject.client]
         assert explain(False, said, seconds, client, self.endpoint, self.subject.place).cause == reason.cause
 
-    def _record(self, action: str, ok: bool, seconds: float, message: str = "") -> None:
+    def record(self, action: str, ok: bool, seconds: float, message: str = "") -> None:
         short = " ".join(message.split())[:160]
         self.results.record(self.subject.name, self.mode, action, ok, seconds, short)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ..endpoint import Endpoint
+from .proven import PROVEN
 
 Files = dict[str, str]
 """{path: content}. A path is absolute, or in the user's home (`~/…`), or for the folder one works in."""
@@ -45,7 +46,7 @@ class Client:
     `beside`: as `render`, where files are there already: it is given a function that reads one by its path.
     `login`: the file that holds credentials, of an endpoint and an account; None where the client keeps none.
     `probe`: a command line that asks the registry for an image that is not there, of a reference.
-    `finish`: what is left to do by hand, as one sentence. `proven`: the versions that the client tests ran, or none.
+    `finish`: what is left to do by hand, as one sentence.
     """
 
     name: str
@@ -59,7 +60,6 @@ class Client:
     login: Callable[[Endpoint, Login], Files] | None = None
     probe: Callable[[str], list[str]] | None = None
     finish: str = ""
-    proven: tuple[str, ...] = ()
 
     def files(
         self,
@@ -106,6 +106,11 @@ class Client:
             if _numbers(version) >= _numbers(first):
                 return first
         raise UnknownVersion(f"{self.name} {version} is too old; allowed: {self.formats[-1]} or newer")
+
+    @property
+    def proven(self) -> tuple[str, ...]:
+        """The versions that the client tests ran, or none."""
+        return PROVEN.get(self.name, ())
 
     @property
     def _example(self) -> str:
