@@ -21,6 +21,7 @@ BUILDKIT = "0.34.2"
 COSIGN = "3.1.3"
 CRANE_BEFORE = "0.21.5"
 CRI_TOOLS = "1.37.0"
+MOBY = "2.0.0-beta.24"  # the engine of Docker 29
 HELM_3, HELM_4 = "3.22.0", "4.3.1"
 KO = "0.19.1"
 GO = "1.27.3"

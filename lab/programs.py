@@ -226,6 +226,13 @@ TABLE: dict[str, Program] = {
         Program("dockerd", Debian("docker.io"), "test"),
         # the readers of clients that the tests do not run
         *(Program(f"parse-{name}", _PARSERS, "test", None) for name in ("kind", "k3s", "buildkit")),
+        _tested(
+            "dockerd29",
+            "github.com/moby/moby/v2/cmd/dockerd",
+            facts.MOBY,
+            "github.com/moby/moby/v2/dockerversion.Version",
+            "6 min",
+        ),
         _tested("helm", "helm.sh/helm/v3/cmd/helm", facts.HELM_3, "helm.sh/helm/v3/internal/version.version", "2 min"),
         _tested("helm4", "helm.sh/helm/v4/cmd/helm", facts.HELM_4, "helm.sh/helm/v4/internal/version.version", "2 min"),
         _tested(
