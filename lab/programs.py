@@ -210,7 +210,7 @@ TABLE: dict[str, Program] = {
                     tags="no_btrfs,no_devmapper,no_zfs,no_tracing",
                     quick=True,
                     ldflags="-s -w " + _version(f"{_CONTAINERD}/version.Version", f"v{facts.CONTAINERD2}"),
-                    expected="2 min",
+                    expected="3 min",
                 ),
                 "test",
                 None,

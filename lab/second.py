@@ -81,7 +81,9 @@ def down() -> None:
     known = [found for part in ("second-kubelet", "second-containerd") if (found := process.known(part))]
     process.stop(known, 5)
     process.stop_pids(lambda: cgroups.members(_cgroup()), 1)  # with its last process a namespace and its cable go
-    while cgroups.remove(_cgroup()):
+    for _ in range(20):
+        if not cgroups.remove(_cgroup()):
+            break
         time.sleep(0.1)
     if network.exists():
         network.run(*network.inside("ip", "link", "delete", CABLE), check=False)

@@ -3,10 +3,11 @@
 import os
 import subprocess
 import tarfile
+import tomllib
 
 import pytest
 
-from lab import checks, configs, facts, images, network, paths, process, storage
+from lab import checks, configs, facts, images, network, paths, process, second, storage
 from lab.errors import CannotRun, Missing
 
 
@@ -153,3 +154,11 @@ def test_the_caddy_image_carries_the_file_capability_of_the_published_one(state,
 def test_containerd_reads_the_nodes_own_registry_files(monkeypatch, tmp_path):
     monkeypatch.setattr(configs.programs, "path", lambda name: tmp_path / name)
     assert 'config_path = "/etc/containerd/certs.d"' in configs.containerd("native")
+
+
+def test_the_second_nodes_containerd_reads_drop_ins_and_has_no_folder_of_its_own(monkeypatch, tmp_path):
+    monkeypatch.setattr(second.programs, "path", lambda name: tmp_path / name)
+    text = second.containerd("overlayfs")
+    assert tomllib.loads(text)["imports"] == ["/etc/k0s/containerd.d/*.toml"]
+    assert text.startswith("# k0s_managed=true\n")
+    assert "config_path" not in text, "as k0s: somebody has to say it"
