@@ -1,15 +1,17 @@
 """kubectl, stacks and pods of the tests on the cluster."""
 
+import contextlib
 import json
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
-from lab import programs, workspace
+from lab import node, programs, workspace
 
 ROOT = Path(__file__).parents[2]
 Value = TypeVar("Value")
@@ -94,6 +96,41 @@ def run_pod(kubectl, name, image, *, namespace="default", pull_secret=None):
     events = kubectl.get("events", "-n", namespace, "--field-selector", f"involvedObject.name={name}")["items"]
     kubectl.run("delete", "pod", name, "-n", namespace, "--now")
     return state, " ".join(event.get("message", "") for event in events)
+
+
+def installed(outputs: Mapping[str, Any], client: str, root: Path, *arguments: str) -> None:
+    """A client's files below `root`, written by the command that users have."""
+    done = subprocess.run(
+        [sys.executable, "-m", "components.clients", "install", client, "--outputs", "-", "--root", str(root),
+         "--home", "/root", *arguments],
+        input=json.dumps(outputs), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@contextlib.contextmanager
+def forwarded(environment: Mapping[str, str], namespace: str, port: int) -> Iterator[None]:
+    """Port 5000 of the node's loopback leads to the Service's `port`, as it would on anybody's machine."""
+    kubectl = [str(programs.path("kubectl")), "--namespace", namespace, "port-forward", "service/registry"]
+    process = subprocess.Popen(
+        node.command([*kubectl, f"5000:{port}"]), env=dict(environment), stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert "Forwarding from" in process.stdout.readline()
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def pushes_from_outside(outputs: Mapping[str, Any], on_node: Callable[..., Any], folder: Path, source: str) -> None:
+    """skopeo copies `source`, a repository and tag, under the name that a forwarded port gives the registry."""
+    installed(outputs, "skopeo", folder, "--place", "outside", "--with-credentials", "ci")
+    (folder / "etc/containers/policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
+    home = ["env", f"HOME={folder / 'root'}", "XDG_RUNTIME_DIR=/nowhere"]
+    target = "docker://localhost:5000/outside/copy:1"
+    on_node(*home, "skopeo", "copy", f"docker://localhost:5000/{source}", target, etc=folder / "etc")
+    on_node(*home, "skopeo", "inspect", target, etc=folder / "etc")
 
 
 class Stack:

@@ -11,7 +11,7 @@ import pytest
 
 from components.protocol import Client, Refused
 from lab import demo
-from tests.cluster.harness import life, registry_pod, run_pod, until
+from tests.cluster.harness import forwarded, life, pushes_from_outside, registry_pod, run_pod, until
 
 pytestmark = pytest.mark.cluster
 
@@ -195,6 +195,14 @@ def test_in_the_debug_pod_every_client_pulls_without_a_flag(toolbox, outputs, ku
             kubectl.execute("default", "registry-debug", "sh", "-lc", pull)
     finally:
         kubectl.run("delete", "pod", "registry-debug", "--now")
+
+
+def test_a_machine_outside_pushes_by_a_forwarded_port_and_a_pod_pulls_it(
+    outputs, toolbox, environment, on_node, tmp_path
+):
+    with forwarded(environment, NAMESPACE, 80):
+        pushes_from_outside(outputs, on_node, tmp_path, "pod/crane:1")
+    toolbox("crane", "manifest", "--insecure", f"{HOST}/outside/copy:1")
 
 
 def test_kubelet_pulls_by_the_same_name(outputs, kubectl, tmp_path):

@@ -16,7 +16,7 @@ import pytest
 from components.protocol import Client
 from lab import demo, images, node, programs
 from tests.cluster.encrypted import BASE, HOST, NAMESPACE, PROPAGATION_SECONDS, give, ready, tls_secret
-from tests.cluster.harness import run_pod, until
+from tests.cluster.harness import forwarded, pushes_from_outside, run_pod, until
 from tests.issuing import new_certificate, new_key
 
 pytestmark = pytest.mark.cluster
@@ -210,6 +210,15 @@ def test_kubelet_pulls_over_https_by_the_address_and_verifies(encrypted, site, o
     assert state in ("ErrImagePull", "ImagePullBackOff")
     assert "certificate" in events, events
     demo.configure_node(files)
+
+
+def test_a_machine_outside_verifies_a_forwarded_port(encrypted, site, environment, on_node, tmp_path):
+    with forwarded(environment, NAMESPACE, 443):
+        pushes_from_outside(site.outputs, on_node, tmp_path, "trust/skopeo:1")
+        (tmp_path / "etc/containers/certs.d/localhost:5000/ca.crt").unlink()
+        target = "docker://localhost:5000/trust/skopeo:1"
+        refused = on_node("skopeo", "inspect", target, etc=tmp_path / "etc", check=False)
+    assert "certificate" in refused.stderr
 
 
 def test_the_smoke_test_passes_over_https_alone(encrypted, site):
