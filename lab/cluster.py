@@ -62,6 +62,8 @@ def up(pull_images: bool = False) -> float | None:
             wait_for("the API server", api.ready, "kube-apiserver")
             for manifest in configs.manifests():
                 until_done(lambda manifest=manifest: api.apply(manifest))
+            if not process.alive("second-kubelet"):  # a stop ended it too, and its pods would be waited for
+                api.delete("Node", lab.second_name)
         with concurrent.futures.ThreadPoolExecutor() as pool:
             importing = pool.submit(images.ensure, pull_images)
             with report.step("node"):

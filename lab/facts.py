@@ -53,8 +53,12 @@ class Lab:
 
     @property
     def second(self) -> str:
-        """The second node, where there is one: behind the first."""
+        """Address of the second node, where there is one: behind the first."""
         return f"10.99.{self.number}.20"
+
+    @property
+    def second_name(self) -> str:
+        return f"{self.name}-second"
 
     @property
     def node_network(self) -> IPv4Network:

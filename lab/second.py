@@ -20,6 +20,7 @@ import yaml
 
 from lab import cgroups, cluster, configs, facts, images, network, paths, pki, process, programs, report
 from lab.api import Api
+from lab.errors import Missing
 
 CABLE = "second"  # its end on the first node
 TAINT = {"key": "lab/second", "effect": "NoSchedule"}  # only pods that are meant for it
@@ -29,10 +30,6 @@ BINARIES = Path("/var/lib/k0s/bin")
 SOCKET = "/run/k0s/containerd.sock"
 DEBOUNCE, RESPAWN = 3, 5  # seconds: k0s waits so long after the last change, and before it starts a program anew
 PROGRAMS = {"containerd": "containerd2", "containerd-shim-runc-v2": "containerd-shim2", "runc": "runc"}
-
-
-def name() -> str:
-    return f"{facts.lab().name}-second"
 
 
 def folder(*parts: str) -> Path:
@@ -45,7 +42,7 @@ def running() -> Iterator[str]:
     down()  # of a test that was killed
     try:
         up()
-        yield name()
+        yield facts.lab().second_name
     finally:
         down()
 
@@ -70,7 +67,8 @@ def up() -> None:
         _start(
             "second-kubelet",
             inside(node, "kubelet", f"--config={folder()}/kubelet.yaml", f"--kubeconfig={folder()}/kubeconfig",
-                   f"--hostname-override={name()}", f"--node-ip={lab.second}", "--root-dir=/var/lib/k0s/kubelet"),
+                   f"--hostname-override={lab.second_name}", f"--node-ip={lab.second}",
+                   "--root-dir=/var/lib/k0s/kubelet"),
         )  # fmt: skip
         api = Api()
         cluster.wait_for("the second node", lambda: _ready(api), "second-kubelet")
@@ -89,21 +87,21 @@ def down() -> None:
         network.run(*network.inside("ip", "link", "delete", CABLE), check=False)
         api = Api()
         if api.ready():
-            api.delete("Node", name())
+            api.delete("Node", facts.lab().second_name)
     shutil.rmtree(paths.STATE / "second", ignore_errors=True)
 
 
 def _ready(api: Api) -> bool:
-    node = api.get("Node", name())
+    node = api.get("Node", facts.lab().second_name)
     conditions = node["status"].get("conditions", []) if node else []
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 def inside(*command: str | os.PathLike) -> list[str]:
     """The command line that runs a command in the node."""
-    holder = process.known("second-containerd")
-    target = str(holder.pid if holder else "")
-    return [str(programs.path("nsenter")), "--target", target, "--net", "--mount", "--", *map(str, command)]
+    if not (holder := process.known("second-containerd")):
+        raise Missing("the second node is down", "use it within lab.second.running()")
+    return [str(programs.path("nsenter")), f"--target={holder.pid}", "--net", "--mount", "--", *map(str, command)]
 
 
 def _cgroup() -> str:
@@ -149,7 +147,7 @@ def _ctr(*arguments: str) -> subprocess.CompletedProcess[bytes]:
 
 def _write_files() -> None:
     lab, user = facts.lab(), "second-kubelet"
-    pki.kubelet(user, name(), lab.second)
+    pki.kubelet(user, lab.second_name, lab.second)
     paths.write(folder() / "kubeconfig", configs.kubeconfig(user), 0o600)
     kubelet = {
         **configs.kubelet(),

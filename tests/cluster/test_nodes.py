@@ -152,7 +152,11 @@ def test_a_rolling_update_never_removes_the_files(first, stack, kubectl):
     stack.configure(**CONFIG, nodes="containerd", labels={"roll": "1"})
     stack.up()
     wait_ready(kubectl, first.name, but=before)
-    until(lambda: len(kubectl.get("pods", "-n", NODES)["items"]) == 1, seconds=60, what="the old pod's end")
+    until(
+        lambda: before not in [pod["metadata"]["uid"] for pod in kubectl.get("pods", "-n", NODES)["items"]],
+        seconds=60,
+        what="the old pod's end",
+    )
     assert first.run("stat", "-c", "%i %Y", f"{FOLDER}/hosts.toml") == inode
 
 
