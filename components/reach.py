@@ -68,7 +68,7 @@ CAUSES = (
     Cause(
         name="credentials are missing or wrong",
         says=r"unauthori[sz]ed|authentication required|invalid username/password|"
-        r"access denied|denied:|forbidden|\b401\b|\b403\b",
+        r"login prior to pull|account may not do this|access denied|denied:|forbidden|\b401\b|\b403\b",
         remedy="log in, or install {client} with --with-credentials ACCOUNT; a changed password holds after a minute",
     ),
 )
@@ -94,7 +94,12 @@ def reach(client: Client, endpoint: Endpoint, place: Place) -> Finding:
     start = time.monotonic()
     try:
         done = subprocess.run(
-            ["sh", "-c", PROFILES, "sh", *command], capture_output=True, text=True, timeout=PROBE_SECONDS, check=False
+            ["sh", "-c", PROFILES, "sh", *command],
+            input="\n",  # docker asks for a name where it is refused, and at the end of a file waits on
+            capture_output=True,
+            text=True,
+            timeout=PROBE_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         cause = next(cause for cause in CAUSES if "timed out" in cause.says)
