@@ -35,7 +35,7 @@ test-cluster: .venv/installed ## the tests on the cluster; it is started for the
 	$(LAB) build cert-manager podman docker dockerd containerd2 ctr2 containerd-shim2
 	$(BIN)/python -m pytest --quiet -m cluster tests/cluster
 
-CLIENTS := podman buildah skopeo docker dockerd containerd containerd2 crictl buildkitd buildctl runc crane crane-before \
+CLIENTS := podman buildah skopeo docker dockerd dockerd29 containerd containerd2 crictl buildkitd buildctl runc crane crane-before \
 	cosign ko oras helm helm4
 
 .PHONY: test-clients

@@ -35,13 +35,27 @@ class Machine:
     variables: dict[str, str] = field(default_factory=dict)
     daemons: list[Process] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        shutil.copytree("/etc", self.folder / "etc", symlinks=True, ignore=shutil.ignore_patterns(*SECRETS))
-        for name in ("bin", "root", "var/lib", "work"):
-            (self.folder / name).mkdir(parents=True)
-        # A login shell, as it is here, sets PATH anew.
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """On the machine, which is gone afterwards with its daemons. Raises OSError where that is not allowed."""
+        with namespaces.mounts():
+            namespaces.run("mount", "-t", "tmpfs", "-o", "mode=700", "tmpfs", self.folder)
+            shutil.copytree("/etc", self.folder / "etc", symlinks=True, ignore=shutil.ignore_patterns(*SECRETS))
+            for name in ("bin", "root", "var/lib", "work"):
+                (self.folder / name).mkdir(parents=True)
+            for path in ("/etc", "/var/lib"):
+                namespaces.run("mount", "--bind", self.folder / path.lstrip("/"), path)
+            namespaces.run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
+            self._set_path()
+            try:
+                yield
+            finally:
+                for daemon in reversed(self.daemons):
+                    daemon.stop()
+
+    def _set_path(self) -> None:
         path = f"{self.folder}/bin:{os.environ['PATH']}:/usr/sbin:/sbin"  # daemons stand in the superuser's folders
-        self.write("/etc/profile.d/00-path.sh", f'PATH="{path}"\n')
+        self.write("/etc/profile.d/00-path.sh", f'PATH="{path}"\n')  # a login shell, as it is here, sets it anew
         self.variables = {"HOME": str(self.folder / "root"), "LANG": "C.UTF-8", "PATH": path}
 
     def write(self, path: str, text: str) -> None:
@@ -54,16 +68,6 @@ class Machine:
         for command, program in commands.items():
             found = build.find_go() if program == "go" else programs.path(program)
             (self.folder / "bin" / command).symlink_to(found)
-
-    @contextlib.contextmanager
-    def entered(self) -> Iterator[None]:
-        """On the machine; its daemons end with it. Raises OSError where that is not allowed."""
-        with namespaces.mounts({path: self.folder / path.lstrip("/") for path in ("/etc", "/var/lib")}):
-            try:
-                yield
-            finally:
-                for daemon in reversed(self.daemons):
-                    daemon.stop()
 
     def start(self, command: Sequence[str], ready: str) -> None:
         """A daemon; it is there when the command line `ready` works."""
@@ -80,11 +84,11 @@ class Machine:
         assert process.runs, f"{command[0]} ended at once:\n{process.text[-2000:]}"
 
     def do(self, line: str, stdin: str = "") -> Done:
-        """A command line typed in a login shell. Raises Failed."""
+        """A command line typed in a login shell; whatever it asks for is answered by `stdin`. Raises Failed."""
         began = time.monotonic()
         done = subprocess.run(
             ["sh", "-lc", line],
-            input=stdin,
+            input=f"{stdin}\n",
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -93,7 +93,7 @@ SKOPEO = Subject(
     own=CONTAINERS,
 )
 DOCKER = Subject(
-    name="Docker",
+    name="Docker 20",
     client="docker",
     programs={"docker": "docker", "dockerd": "dockerd"},
     version="dockerd --version",
@@ -105,6 +105,13 @@ DOCKER = Subject(
     daemon="dockerd",
     ready="docker info",
     own={"/etc/docker/daemon.json": json.dumps({**DOCKER_DAEMON, "storage-driver": "vfs"})},
+)
+DOCKER29 = replace(
+    DOCKER,
+    name="Docker 29",
+    programs={"docker": "docker", "dockerd": "dockerd29"},
+    own={"/etc/docker/daemon.json": json.dumps(DOCKER_DAEMON)},
+    variables={"DOCKER_MIN_API_VERSION": "1.41"},  # of the client that the tests have
 )
 CONTAINERD = Subject(
     name="containerd 1.x, by CRI",
@@ -206,6 +213,7 @@ SUBJECTS = (
     replace(BUILDAH, name="Buildah, by BUILD_REGISTRY_SOURCES", client="buildah-env", login="", trusts=False),
     SKOPEO,
     DOCKER,
+    DOCKER29,
     CONTAINERD,
     CONTAINERD2,
     BUILDKIT,

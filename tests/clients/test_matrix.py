@@ -17,8 +17,7 @@ class Served:
         use.succeeds("pull", use.subject.pull)
 
     def test_the_installers_check_finds_the_registry(self, use: Use) -> None:
-        if not CLIENTS[use.subject.client].probe:
-            pytest.skip("it has nothing that asks only")
+        asks(use)
         status, told = use.check()
         assert status == 0, told
 
@@ -77,8 +76,7 @@ class TestWrongCA:
 
     def test_the_installers_check_tells_of_the_ca(self, use: Use) -> None:
         strict(use)
-        if not CLIENTS[use.subject.client].probe:
-            pytest.skip("it has nothing that asks only")
+        asks(use)
         status, told = use.check()
         assert (status, Reason.UNTRUSTED.cause in told) == (1, True), told
 
@@ -97,6 +95,11 @@ class TestWrongCA:
 
 class TestNoAnonymousPull:
     mode = Mode.CLOSED
+
+    def test_the_installers_check_tells_of_the_login(self, use: Use) -> None:
+        asks(use)
+        status, told = use.check()
+        assert (status, Reason.UNAUTHORIZED.cause in told) == (1, True), told
 
     def test_a_pull_is_refused_without_a_login_and_works_with_one(self, use: Use) -> None:
         use.refused("pull", Reason.UNAUTHORIZED, use.subject.pull)
@@ -120,6 +123,11 @@ def test_nothing_was_left_of_what_was_refused(sites) -> None:
 def only_pulls(use: Use) -> None:
     if not use.subject.push:
         pytest.skip("it pulls only")
+
+
+def asks(use: Use) -> None:
+    if not CLIENTS[use.subject.client].probe:
+        pytest.skip("it has nothing that asks only")
 
 
 def strict(use: Use) -> None:

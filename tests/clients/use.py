@@ -16,7 +16,7 @@ from rich.console import Console
 
 from components import clients
 from components.reach import explain
-from components.render.clients import CLIENTS
+from components.render.clients import CLIENTS, Place
 from components.render.endpoint import Endpoint
 from tests.clients import artifacts
 from tests.clients.machine import Failed, Machine
@@ -39,8 +39,8 @@ class Mode(StrEnum):
 class Reason(StrEnum):
     """Why a client is refused: a pattern of what it says, and of the cause that `clients check` then tells."""
 
-    UNAUTHORIZED = r"unauthori[sz]ed|authentication required|invalid username/password"
-    DENIED = r"denied|forbidden"
+    UNAUTHORIZED = r"unauthori[sz]ed|authentication required|invalid username/password|login prior to pull"
+    DENIED = r"denied|account may not do this"
     UNTRUSTED = r"certificate signed by unknown authority"
 
     @property
@@ -60,18 +60,18 @@ class Use:
     @contextlib.contextmanager
     def begun(self) -> Iterator["Use"]:
         """The client installed, its daemon up, and what it is to push in its own store. Raises programs.Missing."""
-        subject, machine, folder = self.subject, self.machine, self.machine.folder
-        machine.provide(subject.programs)
-        machine.variables |= subject.variables
-        for path, text in subject.own.items():
-            machine.write(path, text)
-        artifacts.tiny_image(folder / "tiny.tar")
-        machine.write("tiny/Chart.yaml", artifacts.CHART)
-        self.write_outputs({})
-        if subject.place == "pod":
-            # as a pod's DNS has it; not the line that the installer writes on a node, and takes away elsewhere
-            machine.write("etc/hosts", f"{self.endpoint.address} {self.endpoint.host} registry.registry\n")
+        subject, machine = self.subject, self.machine
         with machine.entered():
+            machine.provide(subject.programs)
+            machine.variables |= subject.variables
+            for path, text in subject.own.items():
+                machine.write(path, text)
+            if subject.place is Place.POD:
+                # as a pod's DNS has it; not the line that the installer writes on a node, and takes away elsewhere
+                machine.write("/etc/hosts", f"{self.endpoint.address} {self.endpoint.host} registry.registry\n")
+            artifacts.tiny_image(machine.folder / "tiny.tar")
+            machine.write("tiny/Chart.yaml", artifacts.CHART)
+            self.write_outputs({})
             self.version = re.search(r"\d+\.\d+\.\d+(-\w+[.\d]*)?", machine.do(subject.version).output)[0]
             self.results.entry(subject.name, client=subject.client, version=self.version, place=str(subject.place))
             self.install()
@@ -127,7 +127,7 @@ class Use:
 
     @property
     def own_repository(self) -> str:
-        return "team/by-" + re.sub(r"[^a-z0-9]+", "-", self.subject.name.lower())
+        return "team/by-" + re.sub(r"[^a-z0-9]+", "-", self.subject.name.lower()).strip("-")
 
     def pushed(self) -> bool:
         """Whether something is in its repository, or below."""
