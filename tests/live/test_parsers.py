@@ -16,8 +16,8 @@ from components.render import clients
 from components.render.clients import k3s
 from components.render.endpoint import Endpoint
 from lab import programs, serve
+from tests.clients.artifacts import push_image
 
-from .clients import push_tiny
 from .encrypting import render_encrypted
 
 NAME = "registry.registry.svc.cluster.local"  # which nothing here resolves
@@ -46,7 +46,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     listen = render_encrypted(folder)
     with serve.running(folder, listen.http, listen.https, listen.registry):
         with Inside(f"http://127.0.0.1:{listen.registry}") as inside:
-            push_tiny(inside, "team/tiny", "1")
+            push_image(inside, "team/tiny", "1")
             digest = protocol.digest(inside.pull_manifest("team/tiny", "1"))
         yield Served(listen.http, listen.https, (folder / "ca.crt").read_text(), digest)
 
