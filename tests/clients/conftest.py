@@ -2,9 +2,7 @@
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -70,14 +68,19 @@ def sites(network: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
 
 
 @pytest.fixture(scope="package")
-def results_of_this_run() -> Iterator[Results]:
+def results_of_this_run(network: None) -> Iterator[Results]:
     found = Results()
     yield found
     found.write()
 
 
 @pytest.fixture(scope="class", params=SUBJECTS, ids=lambda subject: subject.name)
-def use(request: pytest.FixtureRequest, sites: dict[Mode, Site], results_of_this_run: Results) -> Iterator[Use]:
+def use(
+    request: pytest.FixtureRequest,
+    sites: dict[Mode, Site],
+    results_of_this_run: Results,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Use]:
     """A client in the mode of the test's class."""
     subject, mode = request.param, request.cls.mode
     site = sites[mode]
@@ -87,11 +90,9 @@ def use(request: pytest.FixtureRequest, sites: dict[Mode, Site], results_of_this
     endpoint = Endpoint(host=HOST, address=site.listen.host)
     if site.settings.tls.on:
         endpoint = Endpoint(host=HOST, address=site.listen.host, https=True, ca=ca, verifies_address=True)
-    # Podman refuses a run folder whose path is longer than 50 characters, as pytest's are.
-    with tempfile.TemporaryDirectory(prefix="use-", ignore_cleanup_errors=True) as folder:
-        used = Use(subject, mode, site, endpoint, Machine(Path(folder)), results_of_this_run)
-        try:
-            with used.begun():
-                yield used
-        except programs.Missing as missing:
-            pytest.skip(str(missing))
+    used = Use(subject, mode, site, endpoint, Machine(tmp_path_factory.mktemp("machine")), results_of_this_run)
+    try:
+        with used.begun():
+            yield used
+    except programs.Missing as missing:
+        pytest.skip(str(missing))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lab import build, programs
 from tests.clients import namespaces
-from tests.live.serving import Process, until
+from tests.live.serving import Process
 
 LIMIT = 60.0  # a client that hangs; what an action may take says the matrix
 SECRETS = ("*shadow*", "ssh", "sudoers*")
@@ -78,10 +78,8 @@ class Machine:
                 return True
             return False
 
-        process = Process(command, self.folder / f"{command[0]}.log", self.variables)
-        self.daemons.append(process)
-        until(lambda: not process.runs or is_ready(), f"{command[0]} does not answer:\n{process.text[-2000:]}")
-        assert process.runs, f"{command[0]} ended at once:\n{process.text[-2000:]}"
+        self.daemons.append(Process(command, self.folder / f"{command[0]}.log", self.variables))
+        self.daemons[-1].wait(is_ready)
 
     def do(self, line: str, stdin: str = "") -> Done:
         """A command line typed in a login shell; whatever it asks for is answered by `stdin`. Raises Failed."""

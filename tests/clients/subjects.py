@@ -16,12 +16,12 @@ class Subject:
     """One version of one client. Its command lines name in braces what `Use.words` has.
 
     `client`: its name in the installer. `programs`: {command: the lab's program}. `version`: prints it.
-    `pull`: brings {source}. `push`: brings something of its own to {target}. `proof`: works
-    when it is there, where the name alone does not tell. `login`: with {user}, and {password} where
-    it is not read from standard input. `prepare`: once, before the rest. `own`: files that the user had before.
-    `daemon` and `ready`: what runs in the background, and a command that works when it does.
-    `asks`: a wrong password is refused at the login already. `trusts`: works with TLS, too.
-    `falls_back`: takes plain HTTP where it does not trust the CA.
+    `own`: files that the user had before. `daemon`, `ready`: what runs beside it, and a command that works then.
+    `prepare`: once, before the rest. `pull`: brings {source}. `push`: brings something to {target}, or below
+    {repository}. `proof`: works when that is there, where its name alone does not tell. `login`: with {user}, and with
+    {password} where that is not read from standard input.
+    `asks`: a wrong password is refused at the login already. `trusts`: works with TLS, too. `falls_back`: takes plain
+    HTTP where it does not trust the CA.
     """
 
     name: str

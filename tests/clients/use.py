@@ -56,6 +56,7 @@ class Use:
     endpoint: Endpoint
     machine: Machine
     results: Results
+    version: str = ""
 
     @contextlib.contextmanager
     def begun(self) -> Iterator["Use"]:
@@ -72,7 +73,7 @@ class Use:
             artifacts.tiny_image(machine.folder / "tiny.tar")
             machine.write("tiny/Chart.yaml", artifacts.CHART)
             self.write_outputs({})
-            self.version = re.search(r"\d+\.\d+\.\d+(-\w+[.\d]*)?", machine.do(subject.version).output)[0]
+            self.version = re.search(r"\d+\.\d+\.\d+(-beta[.\d]+)?", machine.do(subject.version).output)[0]
             self.results.entry(subject.name, client=subject.client, version=self.version, place=str(subject.place))
             self.install()
             if subject.daemon:
@@ -135,7 +136,7 @@ class Use:
             return bool(self.type(self.subject.proof))
         with self.site.client(ACCOUNT) as anyone:
             found = anyone.request("GET", "/v2/_catalog").json()["repositories"]
-        return any(name.startswith(self.own_repository) for name in found)
+        return any(f"{name}/".startswith(f"{self.own_repository}/") for name in found)
 
     def install_credentials(self, password: str = "") -> None:
         accounts = {ACCOUNT: {"username": ACCOUNT, "password": password or self.password}}
