@@ -1,5 +1,6 @@
 """Shell snippets, for clients whose only way to be configured is their command line."""
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,34 +36,57 @@ class Script:
         """
         if endpoint.https and not endpoint.ca:
             return {}
-        own = f'command {self.program} "$@"'
         if endpoint.https:
             folder = f"/etc/registry-ca/{self.host}"
-            lines = [f"        {self._trusting(folder)}"]
-            return {self.path: self._function(subject, own, lines), f"{folder}/ca.crt": endpoint.ca}
+            return {
+                self.path: self._function(subject, [f'        {_trusting(folder)} command {self.program} "$@"']),
+                f"{folder}/ca.crt": endpoint.ca,
+            }
         chosen = [f"        {pattern}) command {self.program} {words} ;;" for pattern, words in cases]
         if not any(pattern == "*" for pattern, _ in cases):
-            chosen.append(f"        *) {own} ;;")
-        return {self.path: self._function(subject, own, [f'        case "{by}" in', *chosen, "        esac"])}
+            chosen.append(f'        *) command {self.program} "$@" ;;')
+        return {self.path: self._function(subject, [f'        case "{by}" in', *chosen, "        esac"])}
 
     def trusting(self, folder: str) -> Files:
         """The program as a function that trusts the CA in this folder, too."""
-        return {self.path: f"{self.program}() {{\n    {self._trusting(folder)}\n}}\n"}
+        return {self.path: self._chained(f'    ({_trusting(folder)} && export SSL_CERT_DIR && "${self._next}" "$@")')}
 
-    def _trusting(self, folder: str) -> str:
-        return f'SSL_CERT_DIR="${{SSL_CERT_DIR:-{CERTIFICATES}}}:{folder}" command {self.program} "$@"'
+    def _function(self, subject: str, lines: list[str]) -> str:
+        return self._chained(
+            f'    case "{subject}" in',
+            f"    *{shlex.quote(self.host)}*)",
+            *lines,
+            "        ;;",
+            f'    *) "${self._next}" "$@" ;;',
+            "    esac",
+        )
 
-    def _function(self, subject: str, own: str, lines: list[str]) -> str:
+    def _chained(self, *body: str) -> str:
+        """Each registry has a function of its own, which hands on what is not for it: a shell may know several."""
+        program, own = self.program, self._own
         return "\n".join(
             [
-                f"{self.program}() {{",
-                f'    case "{subject}" in',
-                f"    *{shlex.quote(self.host)}*)",
-                *lines,
-                "        ;;",
-                f"    *) {own} ;;",
-                "    esac",
+                f'{program}_elsewhere() {{ command {program} "$@"; }}',
+                f'if [ -z "${{{self._next}-}}" ]; then',
+                f"    {self._next}=${{{program}_first:-{program}_elsewhere}}",
+                f"    {program}_first={own}",
+                "fi",
+                f"{own}() {{",
+                *body,
                 "}",
+                f'{program}() {{ "${program}_first" "$@"; }}',
                 "",
             ]
         )
+
+    @property
+    def _own(self) -> str:
+        return f"{self.program}_{re.sub('[^A-Za-z0-9]', '_', self.host)}"
+
+    @property
+    def _next(self) -> str:
+        return f"{self._own}_next"
+
+
+def _trusting(folder: str) -> str:
+    return f'SSL_CERT_DIR="${{SSL_CERT_DIR:-{CERTIFICATES}}}:{folder}"'
