@@ -161,7 +161,7 @@ def _environment(go: Path) -> dict[str, str]:
         "CGO_ENABLED": "0",
         "GOWORK": "off",
         "GOFLAGS": "-mod=readonly -buildvcs=false",
-        **({"GOGC": "400"} if _roomy() else {}),  # the compiler collects less often: a tenth less work
+        **({"GOGC": "1000"} if _roomy() else {}),  # the compiler hardly collects: a quarter less work
         "PATH": f"{go.parent}{os.pathsep}{os.environ.get('PATH', '')}",
     }
 
