@@ -196,6 +196,7 @@ def supervise() -> None:
     DROP_INS.mkdir(parents=True, exist_ok=True)
     paths.write(CONFIG, containerd(cluster.snapshotter()))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it would be ignored, and by containerd as well
     command = [BINARIES / "containerd", "--root=/var/lib/k0s/containerd", "--state=/run/k0s/containerd",
                f"--address={SOCKET}", "--log-level=info", f"--config={CONFIG}"]  # fmt: skip
     environment = {**os.environ, "PATH": f"{BINARIES}:{programs.path('iptables').parent}:{os.environ['PATH']}"}
