@@ -42,8 +42,8 @@ def found(name: str) -> Client:
 class Wanted:
     """A client as it was asked for on the command line."""
 
-    def __init__(self, name: str, options: argparse.Namespace, told: Outputs) -> None:
-        self.client = found(name)
+    def __init__(self, client: Client, options: argparse.Namespace, told: Outputs) -> None:
+        self.client = client
         self.place = Place(options.place) if options.place else self.client.places[0]
         self.version = options.version
         try:
@@ -191,10 +191,10 @@ def parser() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace, console: Console) -> int:
     if options.command == "list":
         return listed(console)
-    found(options.client)  # before a stack is asked
+    client = found(options.client)  # before a stack is asked
     account = getattr(options, "with_credentials", None)
     told = outputs.outputs(options, "endpoint", secrets=account is not None)
-    wanted = Wanted(options.client, options, told)
+    wanted = Wanted(client, options, told)
     if options.command == "show":
         return shown(wanted, options.path, console)
     if options.command == "check":

@@ -33,9 +33,9 @@ def merged(path: str, before: str | None, piece: str | None, stale: Sequence[str
     if not isinstance(held, MutableMapping):
         raise Malformed(1, "not a mapping")
     wanted = parse(piece) if piece else {}
-    plain = _plain(held)
-    for unwanted in stale:
-        _subtract(held, _difference(_plain(parse(unwanted)), _plain(wanted)))
+    plain, plainly_wanted = _plain(held), _plain(wanted)
+    for unwanted in dict.fromkeys(stale):  # many modes and places have the same piece
+        _subtract(held, _difference(_plain(parse(unwanted)), plainly_wanted))
     _merge(held, wanted)
     if _plain(held) == plain:
         return before

@@ -340,7 +340,7 @@ def build_all(names: list[str] | None = None) -> None:
         packages.install(sorted(debian))
     sources = list(dict.fromkeys(TABLE[name].source for name in missing if isinstance(TABLE[name].source, Go)))
     if sources:
-        build.check_room(len(sources))
+        build.check_room(len({source.module for source in sources}))
     with build.fetching(sources):
         for name in missing:
             path(name)
