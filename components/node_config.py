@@ -39,15 +39,13 @@ from pulumi_kubernetes.core.v1 import (
 )
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
-from . import names
+from . import names, pod
 from .reader import ConfigError, Reader
 from .render import node_config
 from .render.endpoint import Endpoint
 from .settings import NodeKind
 
 SCRIPT_FILE = "node-config.sh"
-# Pulumi would wait until every node is ready, those too that are switched off.
-SKIP_AWAIT = {"pulumi.com/skipAwait": "true"}
 
 
 class NodeConfigArgs(TypedDict):
@@ -115,7 +113,8 @@ class NodeConfig(pulumi.ComponentResource):
         host = pulumi.Output.from_input(args["endpoint"]).apply(lambda endpoint: endpoint.host)
         self.daemon_set = DaemonSet(
             f"{name}-daemonset",
-            metadata=metadata(object_name, SKIP_AWAIT),
+            # Pulumi would wait until every node is ready, those too that are switched off.
+            metadata=metadata(object_name, pod.SKIP_AWAIT),
             spec=DaemonSetSpecArgs(
                 selector=LabelSelectorArgs(match_labels=selector),
                 # The new pod claims the node before the old one ends, which then leaves the files alone.

@@ -36,6 +36,7 @@ from . import names
 from .render.front import CERTIFICATE_FOLDERS
 from .settings import ContainerResources, Settings, TlsMode
 
+SKIP_AWAIT = {"pulumi.com/skipAwait": "true"}  # an annotation, of objects that Pulumi is not to wait for
 GRACE_SECONDS = names.DRAIN_SECONDS + 15
 
 

@@ -18,11 +18,6 @@ from .render.endpoint import Endpoint
 from .resolve import resolve
 from .settings import Settings
 
-# For claim and Service; the Deployment's own wait tells of a claim that is not bound. A claim may wait for its pod,
-# which Pulumi sees only with the right to read StorageClasses. A Service would be waited for until the pod is ready,
-# which may itself wait for a certificate with the Service's address in it; and a LoadBalancer may never get one.
-SKIP_AWAIT = {"pulumi.com/skipAwait": "true"}
-
 
 class Registry(pulumi.ComponentResource):
     """A container registry with anonymous pull and authenticated push.
@@ -69,9 +64,11 @@ class Registry(pulumi.ComponentResource):
         super().__init__(f"{names.TYPE_PREFIX}:Registry", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
 
+        # Not waited for: that would be until the pod is ready, which may itself wait for a certificate with the
+        # Service's address in it; and a LoadBalancer may never get one.
         self.service = kubernetes.core.v1.Service(
             f"{name}-service",
-            metadata=pod.metadata(settings, settings.service.name, {**SKIP_AWAIT, **settings.service.annotations}),
+            metadata=pod.metadata(settings, settings.service.name, {**pod.SKIP_AWAIT, **settings.service.annotations}),
             spec=_service_spec(settings),
             opts=child,
         )
@@ -188,7 +185,9 @@ def _claim(name: str, settings: Settings, parent: Registry) -> kubernetes.core.v
     storage = settings.storage
     return kubernetes.core.v1.PersistentVolumeClaim(
         f"{name}-data",
-        metadata=pod.metadata(settings, settings.claim, SKIP_AWAIT),
+        # It may wait for its pod, which Pulumi sees only with the right to read StorageClasses; the Deployment's own
+        # wait tells of a claim that is not bound.
+        metadata=pod.metadata(settings, settings.claim, pod.SKIP_AWAIT),
         spec=kubernetes.core.v1.PersistentVolumeClaimSpecArgs(
             access_modes=[str(mode) for mode in storage.access_modes],
             storage_class_name=storage.class_,
