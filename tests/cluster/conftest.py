@@ -11,11 +11,11 @@ import httpx
 import pytest
 
 from lab import certmanager, cluster, facts, node, programs, workspace
-from tests.cluster.encrypted import HOST, NAMESPACE, Site, give, tls_secret
+from tests.cluster.encrypted import HOST, NAMESPACE, Acme, Site, give, tls_secret
 from tests.cluster.harness import ROOT, Kubectl, Stack, until
 from tests.issuing import new_certificate, new_key
 
-ACME_PORT = 14000
+ACME_PORT, SHORT_ACME_PORT = 14000, 14001
 
 
 @pytest.fixture(scope="session")
@@ -65,12 +65,19 @@ def on_node() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture(scope="session")
 def acme(environment, tmp_path_factory):
-    """An ACME server on the node: Caddy's own. Its keys for the stack."""
+    """An ACME server on the node: Caddy's own, at a second port with certificates that live for 5 minutes.
+
+    Only who waits for a renewal asks there: a front renews a certificate of 5 minutes each minute, and what its Caddy
+    gets while the mode changes stays in its memory and is served in the next mode (certmagic's `queueRenewalTask`).
+    """
     folder = tmp_path_factory.mktemp("acme")
     address = str(facts.lab().node)
     (folder / "Caddyfile").write_text(
         "{\n\tadmin off\n\tpersist_config off\n\tskip_install_trust\n\tauto_https disable_redirects\n}\n"
-        f"https://{address}:{ACME_PORT} {{\n\ttls internal\n\tacme_server {{\n\t\tlifetime 5m\n\t}}\n}}\n"
+        + "".join(
+            f"https://{address}:{port} {{\n\ttls internal\n\tacme_server {{\n\t\tlifetime {lifetime}\n\t}}\n}}\n"
+            for port, lifetime in ((ACME_PORT, "12h"), (SHORT_ACME_PORT, "5m"))
+        )
     )
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
@@ -81,7 +88,7 @@ def acme(environment, tmp_path_factory):
             stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
     root = folder / "caddy/pki/authorities/local/root.crt"
-    url = f"https://{address}:{ACME_PORT}/acme/local/directory"
+    url, short = (f"https://{address}:{port}/acme/local/directory" for port in (ACME_PORT, SHORT_ACME_PORT))
 
     def answers():
         with contextlib.suppress(httpx.HTTPError, OSError):
@@ -91,7 +98,8 @@ def acme(environment, tmp_path_factory):
 
     try:
         until(answers, seconds=30, what="the ACME server")
-        yield {"host": HOST, "directory": url, "directoryCa": root.read_text(), "caCertificate": root.read_text()}
+        ca = root.read_text()
+        yield Acme({"host": HOST, "directory": url, "directoryCa": ca, "caCertificate": ca}, short)
     finally:
         process.terminate()
         process.wait()

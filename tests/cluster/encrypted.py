@@ -4,6 +4,7 @@ import contextlib
 import functools
 import socket
 import ssl
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -26,6 +27,13 @@ MODES = {
 }
 
 
+class Acme(NamedTuple):
+    """The stack's keys for an ACME server, and the directory of one whose certificates live for 5 minutes."""
+
+    keys: dict[str, str]
+    short: str
+
+
 class Site:
     """The stack, and what the tests want of it."""
 
@@ -34,7 +42,7 @@ class Site:
         self.nudges, self.generation = 0, 1
 
     def tls(self, mode: str, **more) -> dict:
-        keys = self.acme if mode == "acme" else MODES[mode][0]
+        keys = self.acme.keys if mode == "acme" else MODES[mode][0]
         return {"mode": mode, "ca": {"generation": self.generation}, **keys, **more}
 
     def to(self, mode: str, **more) -> None:
@@ -103,8 +111,9 @@ def fingerprint(address: str) -> bytes:
     return served(address).fingerprint(hashes.SHA256())
 
 
-def ready(site, mode: str) -> None:
-    site.to(mode)
+def ready(site, mode: str, **more) -> None:
+    """The mode is switched to, with more keys where they are given, and serves its own certificate."""
+    site.to(mode, **more)
     site.nudge()
 
     def there():

@@ -1,5 +1,6 @@
 """A new certificate is served without a restart, a reload or a failed handshake."""
 
+import contextlib
 import datetime
 import json
 import threading
@@ -69,7 +70,7 @@ def test_a_certificate_that_cert_manager_renews_is_followed(site):
 
 
 def test_the_front_renews_its_acme_certificate_by_itself(site):
-    ready(site, "acme")
+    ready(site, "acme", directory=site.acme.short)
     life, before = site.life(), served(site.address)
     with Handshakes(site.address) as handshakes:
         until(
@@ -80,6 +81,20 @@ def test_the_front_renews_its_acme_certificate_by_itself(site):
     assert issuer(site.address) == MODES["acme"][1]
     assert handshakes.failures == []
     assert site.life() == life
+
+
+def test_another_acme_server_is_asked_when_the_pod_starts_anew(site):
+    ready(site, "acme", directory=site.acme.short)
+    site.to("acme")
+    site.kubectl.run("rollout", "restart", "deployment/registry", "-n", NAMESPACE)
+    site.kubectl.run("rollout", "status", "deployment/registry", "-n", NAMESPACE, "--timeout=120s")
+
+    def other_server():
+        with contextlib.suppress(OSError):
+            certificate = served(site.address)
+            return certificate.not_valid_after_utc - certificate.not_valid_before_utc > datetime.timedelta(hours=1)
+
+    until(other_server, seconds=PROPAGATION_SECONDS, what="a certificate of the server with the longer lifetimes")
 
 
 def test_a_leaf_inside_its_renewal_window_is_replaced_by_the_next_up_and_the_ca_stays(site):
