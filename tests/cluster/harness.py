@@ -2,6 +2,9 @@
 
 import contextlib
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -110,17 +113,31 @@ def installed(outputs: Mapping[str, Any], client: str, root: Path, *arguments: s
 
 @contextlib.contextmanager
 def forwarded(environment: Mapping[str, str], namespace: str, port: int) -> Iterator[None]:
-    """Port 5000 of the node's loopback leads to the Service's `port`, as it would on anybody's machine."""
+    """Port 5000 of the node's loopback leads to the Service's `port`, as it would on anybody's machine.
+
+    kubectl ends when the pod resets one connection of many (kubernetes/kubernetes#111825), and is then started anew.
+    """
     kubectl = [str(programs.path("kubectl")), "--namespace", namespace, "port-forward", "service/registry"]
     process = subprocess.Popen(
-        node.command([*kubectl, f"5000:{port}"]), env=dict(environment), stdout=subprocess.PIPE, text=True
-    )
+        node.command(["sh", "-c", 'while :; do "$@"; sleep 0.1; done', "forward", *kubectl, f"5000:{port}"]),
+        env=dict(environment), stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
     try:
         assert "Forwarding from" in process.stdout.readline()
         yield
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGTERM)
         process.wait()
+
+
+def through_forwarded(on_node: Callable[..., Any], *command: str, etc: Path) -> subprocess.CompletedProcess[str]:
+    """How a command ended that goes through `forwarded`; it is run again where it met kubectl starting anew."""
+
+    def ended():
+        done = on_node(*command, etc=etc, check=False)
+        return None if re.search("connection re(set|fused)|EOF", done.stderr) else done
+
+    return until(ended, seconds=60, what=f"a forwarded port for {command}")
 
 
 def pushes_from_outside(outputs: Mapping[str, Any], on_node: Callable[..., Any], folder: Path, source: str) -> None:
@@ -129,8 +146,9 @@ def pushes_from_outside(outputs: Mapping[str, Any], on_node: Callable[..., Any],
     (folder / "etc/containers/policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
     home = ["env", f"HOME={folder / 'root'}", "XDG_RUNTIME_DIR=/nowhere"]
     target = "docker://localhost:5000/outside/copy:1"
-    on_node(*home, "skopeo", "copy", f"docker://localhost:5000/{source}", target, etc=folder / "etc")
-    on_node(*home, "skopeo", "inspect", target, etc=folder / "etc")
+    for arguments in (["copy", f"docker://localhost:5000/{source}", target], ["inspect", target]):
+        done = through_forwarded(on_node, *home, "skopeo", *arguments, etc=folder / "etc")
+        assert done.returncode == 0, done.stderr
 
 
 class Stack:

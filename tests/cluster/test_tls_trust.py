@@ -16,7 +16,7 @@ import pytest
 from components.protocol import Client
 from lab import demo, images, node, programs
 from tests.cluster.encrypted import BASE, HOST, NAMESPACE, PROPAGATION_SECONDS, give, ready, tls_secret
-from tests.cluster.harness import forwarded, pushes_from_outside, run_pod, until
+from tests.cluster.harness import forwarded, pushes_from_outside, run_pod, through_forwarded, until
 from tests.issuing import new_certificate, new_key
 
 pytestmark = pytest.mark.cluster
@@ -217,7 +217,7 @@ def test_a_machine_outside_verifies_a_forwarded_port(encrypted, site, environmen
         pushes_from_outside(site.outputs, on_node, tmp_path, "trust/skopeo:1")
         (tmp_path / "etc/containers/certs.d/localhost:5000/ca.crt").unlink()
         target = "docker://localhost:5000/trust/skopeo:1"
-        refused = on_node("skopeo", "inspect", target, etc=tmp_path / "etc", check=False)
+        refused = through_forwarded(on_node, "skopeo", "inspect", target, etc=tmp_path / "etc")
     assert "certificate" in refused.stderr
 
 
