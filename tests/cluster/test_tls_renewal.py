@@ -91,8 +91,9 @@ def test_another_acme_server_is_asked_when_the_pod_starts_anew(site):
 
     def other_server():
         with contextlib.suppress(OSError):
-            certificate = served(site.address)
-            return certificate.not_valid_after_utc - certificate.not_valid_before_utc > datetime.timedelta(hours=1)
+            certificate = served(site.address)  # None while the Service has no pod that is ready
+            hour = datetime.timedelta(hours=1)
+            return certificate and certificate.not_valid_after_utc - certificate.not_valid_before_utc > hour
 
     until(other_server, seconds=PROPAGATION_SECONDS, what="a certificate of the server with the longer lifetimes")
 
